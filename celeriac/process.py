@@ -1,0 +1,261 @@
+"""The one module that runs child processes.
+
+A child that a task starts (git, uv, a hook, a health command) must die with the task, however
+that ends: it gets a session of its own, the kernel kills it when its parent dies
+(PR_SET_PDEATHSIG), and its whole group is killed in `finally`. What must outlive us, such as
+the supervisor of the apps, goes through `start_daemon` and is nobody's child.
+(Failure modes measured in the stack notes: a killed worker leaves its subprocesses alive.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from celeriac.errors import CeleriacError
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+
+
+class CommandError(CeleriacError):
+    """A child process did not do its work. `tail` holds the last lines it printed."""
+
+    reason = "CommandFailed"
+
+    def __init__(self, message: str, *, tail: Sequence[str] = (), returncode: int | None = None) -> None:
+        super().__init__(message)
+        self.tail = tuple(tail)
+        self.returncode = returncode
+
+
+class CommandMissingError(CommandError):
+    """The program is not installed."""
+
+    reason = "CommandMissing"
+
+
+class CommandTimeoutError(CommandError):
+    """The child ran longer than it may and was killed."""
+
+    reason = "CommandTimeout"
+
+
+class CommandCancelledError(CommandError):
+    """The caller asked for the child to be stopped."""
+
+    reason = "Cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A child that exited 0: its whole standard output and the last lines of everything."""
+
+    stdout: str
+    tail: tuple[str, ...]
+    seconds: float
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    tail_lines: int = 30,
+    max_output: int = 16 * 2**20,
+    cancelled: Callable[[], bool] | None = None,
+) -> Completed:
+    """Run `argv` to its end and return what it printed.
+
+    `env` replaces the environment when given. `cancelled` is asked about twice a second; true
+    stops the child. Standard error is kept in the tail only; a tail never grows beyond
+    `tail_lines` lines of 2,000 characters, standard output beyond `max_output` is dropped.
+
+    Raises CommandMissingError, CommandTimeoutError, CommandCancelledError, or CommandError when
+    it exits with another code than 0.
+    """
+    started = time.monotonic()
+    parent = os.getpid()
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: _die_with(parent),
+        )
+    except FileNotFoundError as error:
+        missing = error.filename or argv[0]
+        raise CommandMissingError(f"{missing}: no such program or folder") from error
+    except OSError as error:
+        raise CommandMissingError(f"{argv[0]}: cannot be started: {error.strerror}") from error
+    output = _Output(child, tail_lines, max_output)
+    try:
+        _wait(child, started + timeout, cancelled, name=Path(argv[0]).name, timeout=timeout)
+        output.join()
+    except CommandError as error:
+        error.tail = tuple(output.tail)
+        raise
+    finally:
+        _kill_group(child)
+        output.join()
+    seconds = time.monotonic() - started
+    if child.returncode != 0:
+        name = Path(argv[0]).name
+        how = f"exit code {child.returncode}" if child.returncode > 0 else f"signal {-child.returncode}"
+        raise CommandError(f"{name} ended with {how}", tail=tuple(output.tail), returncode=child.returncode)
+    return Completed(output.text(), tuple(output.tail), seconds)
+
+
+def start_daemon(argv: Sequence[str], *, log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Start `argv` as nobody's child, its output appended to `log`; return its process id.
+
+    It outlives this process and gets no signal meant for it: a session of its own, and the
+    parent is process 1 as soon as the shell-less middle process has exited.
+    Raises CommandMissingError when it cannot be started.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    read_end, write_end = os.pipe()
+    os.set_inheritable(write_end, True)
+    with log.open("ab") as sink:
+        middle = subprocess.Popen(
+            [
+                *(_middle_command(write_end)),
+                *argv,
+            ],
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            pass_fds=(write_end,),
+        )
+    os.close(write_end)
+    middle.wait()
+    with os.fdopen(read_end) as answer:
+        text = answer.read().strip()
+    if not text.isdigit():
+        raise CommandMissingError(f"{argv[0]}: cannot be started: {text or 'no answer'}")
+    return int(text)
+
+
+def start_child(
+    argv: Sequence[str], *, log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `argv` as a child in a session of its own, its output appended to `log`.
+
+    For the few callers that wait for it themselves; it dies with this process.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    parent = os.getpid()
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            preexec_fn=lambda: _die_with(parent),
+        )
+
+
+def _middle_command(write_end: int) -> list[str]:
+    import sys
+
+    script = (
+        "import os,sys\n"
+        "w=int(sys.argv[1])\n"
+        "p=os.fork()\n"
+        "if p: os._exit(0)\n"
+        "os.setsid()\n"
+        "os.set_inheritable(w, False)\n"
+        "os.write(w, str(os.getpid()).encode())\n"
+        "try: os.execvp(sys.argv[2], sys.argv[2:])\n"
+        "except OSError as e:\n"
+        "    os.write(w, (' '+str(e.strerror)).encode()); os._exit(127)\n"
+    )
+    return [sys.executable, "-I", "-S", "-c", script, str(write_end)]
+
+
+def _die_with(parent: int) -> None:
+    if _libc is not None and hasattr(_libc, "prctl"):
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call took effect
+        os._exit(1)
+
+
+def _wait(
+    child: subprocess.Popen[bytes],
+    deadline: float,
+    cancelled: Callable[[], bool] | None,
+    *,
+    name: str,
+    timeout: float,
+) -> None:
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise CommandTimeoutError(f"{name} was stopped after {timeout:g}s")
+        try:
+            child.wait(min(left, 0.5) if cancelled else left)
+        except subprocess.TimeoutExpired:
+            if cancelled is not None and cancelled():
+                raise CommandCancelledError(f"{name} was stopped: no longer wanted") from None
+        else:
+            return
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+class _Output:
+    """Reads both pipes of a child to their end, keeping bounded amounts."""
+
+    def __init__(self, child: subprocess.Popen[bytes], tail_lines: int, max_output: int) -> None:
+        self.tail: deque[str] = deque(maxlen=tail_lines)
+        self._chunks: list[bytes] = []
+        self._room = max_output
+        assert child.stdout is not None
+        assert child.stderr is not None
+        self._threads = [
+            threading.Thread(target=self._read, args=(child.stdout, True), daemon=True),
+            threading.Thread(target=self._read, args=(child.stderr, False), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, pipe: object, keep: bool) -> None:
+        with contextlib.closing(pipe) as stream:  # type: ignore[type-var]
+            for line in iter(lambda: stream.readline(65536), b""):  # type: ignore[attr-defined]
+                if keep and self._room > 0:
+                    self._chunks.append(line[: self._room])
+                    self._room -= len(line)
+                text = line.decode("utf-8", "replace").rstrip()
+                if text:
+                    self.tail.append(text[:2000])
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(5)
+
+    def text(self) -> str:
+        return b"".join(self._chunks).decode("utf-8", "replace")

@@ -1,0 +1,239 @@
+"""The settings of DESIGN section 8: what is in force, and where each value came from.
+
+Read from the environment, then `celeriac.toml` in the working folder (or the file that
+CELERIAC_CONFIG names), then `<home>/celeriac.toml` (what `celeriac up --repo` remembered),
+then the default. Pure but for reading those two files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import platformdirs
+
+from celeriac.errors import SettingsError
+from celeriac.units import parse_duration
+
+_UNIX_PATH_MAX = 100  # sun_path holds 108 bytes; the rest is the file's own name
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, typed. Times in seconds. `sources` maps a field's name to where it came from.
+
+    `redis_url` empty means the embedded server (see `redis_address`).
+    """
+
+    repo_url: str = ""
+    branch: str = "main"
+    apps_dir: str = "apps"
+    home: Path = Path()
+    interval: float = 60.0
+    runtime: str = "process"
+    node: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    keep_releases: int = 3
+    max_removals: int | None = None
+    removal_grace: float = 3600.0
+    concurrency: int = 8
+    redis_url: str = ""
+    key_prefix: str = "celeriac"
+    sentry_dsn: str = ""
+    flower_port: int = 5555
+    log_format: str = "console"
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def redis_socket(self) -> Path:
+        """The embedded server's socket, below the home folder."""
+        return self.home / "redis" / "redis.sock"
+
+    @property
+    def redis_address(self) -> str:
+        """The URL to connect to: REDIS_URL, or the embedded server's Unix socket."""
+        return self.redis_url or f"unix://{self.redis_socket}"
+
+    @property
+    def broker_url(self) -> str:
+        """The same address in the form that Celery takes."""
+        return self.redis_address.replace("unix://", "redis+socket://", 1)
+
+    def require_repo(self) -> str:
+        """The repository's URL; raises SettingsError when none is set."""
+        if not self.repo_url:
+            raise SettingsError(
+                "no repository is set",
+                hint="set CELERIAC_REPO_URL, or start with: celeriac up --repo URL",
+            )
+        return self.repo_url
+
+
+def _text(value: Any) -> str:
+    return str(value)
+
+
+def _count(value: Any) -> int:
+    number = int(str(value))
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _limit(value: Any) -> int:
+    number = int(str(value))
+    if number < 0:
+        raise ValueError("must be 0 or more")
+    return number
+
+
+def _port(value: Any) -> int:
+    number = int(str(value))
+    if not 0 <= number <= 65535:
+        raise ValueError("must be a port, 0..65535")
+    return number
+
+
+def _folder(value: Any) -> Path:
+    return Path(str(value)).expanduser().absolute()
+
+
+def _interval(value: Any) -> float:
+    seconds = parse_duration(value)
+    if seconds < 1:
+        raise ValueError("must be at least 1s")
+    return seconds
+
+
+def _name(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", str(value)):
+        raise ValueError("takes letters, digits, dot, dash and underscore, up to 63")
+    return str(value)
+
+
+def _apps_dir(value: Any) -> str:
+    text = str(value).strip("/")
+    if not text or any(part in {"", ".", ".."} for part in text.split("/")):
+        raise ValueError("must be a folder inside the repository")
+    return text
+
+
+def _branch(value: Any) -> str:
+    text = str(value)
+    if not text or text.startswith("-") or re.search(r"[\s~^:?*\[\\\x00-\x1f]|\.\.", text):
+        raise ValueError("is not a branch name")
+    return text
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        return {str(k): str(v) for k, v in value.items()}
+    pairs = [part.strip() for part in str(value).split(",") if part.strip()]
+    if not all("=" in pair for pair in pairs):
+        raise ValueError("must read like role=web,zone=a")
+    return {k.strip(): v.strip() for k, v in (pair.split("=", 1) for pair in pairs)}
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "repo_url": ("CELERIAC_REPO_URL", _text),
+    "branch": ("CELERIAC_BRANCH", _branch),
+    "apps_dir": ("CELERIAC_APPS_DIR", _apps_dir),
+    "home": ("CELERIAC_HOME", _folder),
+    "interval": ("CELERIAC_INTERVAL", _interval),
+    "runtime": ("CELERIAC_RUNTIME", _text),
+    "node": ("CELERIAC_NODE", _name),
+    "labels": ("CELERIAC_LABELS", _labels),
+    "keep_releases": ("CELERIAC_KEEP_RELEASES", _count),
+    "max_removals": ("CELERIAC_MAX_REMOVALS", _limit),
+    "removal_grace": ("CELERIAC_REMOVAL_GRACE", parse_duration),
+    "concurrency": ("CELERIAC_CONCURRENCY", _count),
+    "redis_url": ("REDIS_URL", _text),
+    "key_prefix": ("CELERIAC_KEY_PREFIX", _name),
+    "sentry_dsn": ("SENTRY_DSN", _text),
+    "flower_port": ("CELERIAC_FLOWER_PORT", _port),
+    "log_format": ("CELERIAC_LOG_FORMAT", _text),
+}
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`."""
+    return _VARIABLES[name][0]
+
+
+def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """The settings in force for `environ` (default: this process's) and working folder `folder`.
+
+    Raises SettingsError naming the variable or the file and key that is wrong.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    chosen = Path(environ["CELERIAC_CONFIG"]) if environ.get("CELERIAC_CONFIG") else folder / "celeriac.toml"
+    file_values = _read(chosen, must_exist=bool(environ.get("CELERIAC_CONFIG")))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+
+    def take(raw: Mapping[str, Any], origin: str) -> None:
+        for name, value in raw.items():
+            if name not in values:
+                values[name] = _parse(name, value, origin)
+                origins[name] = origin
+
+    from_environment = {n: environ[v] for n, (v, _) in _VARIABLES.items() if environ.get(v)}
+    for name, value in from_environment.items():
+        take({name: value}, _VARIABLES[name][0])
+    take(file_values, str(chosen))
+    values.setdefault("home", Path(platformdirs.user_state_path("celeriac")))
+    remembered = values["home"] / "celeriac.toml"
+    if remembered != chosen:
+        take({k: v for k, v in _read(remembered).items() if k != "home"}, str(remembered))
+    if "node" not in values:
+        values["node"] = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:63].strip("-.") or "node"
+    return Settings(**values, sources={f.name: origins.get(f.name, "default") for f in fields(Settings)})
+
+
+def _read(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise SettingsError(f"{path}: no such file", hint="CELERIAC_CONFIG names it") from None
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}", hint="it must be TOML, as in: branch = 'main'") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    for name in values:
+        if name not in _VARIABLES:
+            raise SettingsError(f"{path}: unknown setting {name!r}", hint=f"known: {', '.join(_VARIABLES)}")
+    return values
+
+
+def _parse(name: str, value: Any, origin: str) -> Any:
+    try:
+        return _VARIABLES[name][1](value)
+    except ValueError as error:
+        what = origin if origin == _VARIABLES[name][0] else f"{origin}: {name}"
+        raise SettingsError(f"{what}: {error}") from error
+
+
+def without_password(url: str) -> str:
+    """`url` fit to be shown: user name and password are left out."""
+    try:
+        parts = urlsplit(url)
+        if "@" not in parts.netloc:
+            return url
+        return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1]))
+    except ValueError:
+        return "***"
+
+
+def socket_path_fits(path: Path) -> bool:
+    """Whether `path` is short enough for a Unix socket on every system that we run on."""
+    return len(os.fsencode(path)) <= _UNIX_PATH_MAX
