@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -20,8 +21,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from celeriac.errors import CeleriacError
+
+PIPE = subprocess.PIPE
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
@@ -85,42 +89,28 @@ def run(
     it exits with another code than 0.
     """
     started = time.monotonic()
-    parent = os.getpid()
-    try:
-        child = subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
-        )
-    except FileNotFoundError as error:
-        missing = error.filename or argv[0]
-        raise CommandMissingError(f"{missing}: no such program or folder") from error
-    except OSError as error:
-        raise CommandMissingError(f"{argv[0]}: cannot be started: {error.strerror}") from error
+    name = Path(argv[0]).name
+    child = _start(argv, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE, **child_options())
     output = _Output(child, tail_lines, max_output)
     try:
-        _wait(child, started + timeout, cancelled, name=Path(argv[0]).name, timeout=timeout)
-        output.join()
+        try:
+            _wait(child, started + timeout, cancelled, name=name, timeout=timeout)
+        finally:  # first, since what the child left behind would hold its pipes open
+            _kill_group(child)
+            output.join()
     except CommandError as error:
         error.tail = tuple(output.tail)
         raise
-    finally:
-        _kill_group(child)
-        output.join()
     seconds = time.monotonic() - started
     if child.returncode != 0:
-        name = Path(argv[0]).name
         how = f"exit code {child.returncode}" if child.returncode > 0 else f"signal {-child.returncode}"
         raise CommandError(f"{name} ended with {how}", tail=tuple(output.tail), returncode=child.returncode)
     return Completed(output.text(), tuple(output.tail), seconds)
 
 
-def start_daemon(argv: Sequence[str], *, log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+def start_daemon(
+    argv: Sequence[str], *, log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> int:
     """Start `argv` as nobody's child, its output appended to `log`; return its process id.
 
     It outlives this process and gets no signal meant for it: a session of its own, and the
@@ -129,28 +119,25 @@ def start_daemon(argv: Sequence[str], *, log: Path, cwd: Path | None = None, env
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_end, write_end = os.pipe()
-    os.set_inheritable(write_end, True)
-    with log.open("ab") as sink:
-        middle = subprocess.Popen(
-            [
-                *(_middle_command(write_end)),
-                *argv,
-            ],
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-            pass_fds=(write_end,),
-        )
-    os.close(write_end)
-    middle.wait()
     with os.fdopen(read_end) as answer:
-        text = answer.read().strip()
-    if not text.isdigit():
-        raise CommandMissingError(f"{argv[0]}: cannot be started: {text or 'no answer'}")
-    return int(text)
+        try:
+            with log.open("ab") as sink:
+                middle = _start(
+                    [*_middle_command(write_end), *argv],
+                    cwd=cwd,
+                    env=env,
+                    stdout=sink,
+                    stderr=sink,
+                    start_new_session=True,
+                    pass_fds=(write_end,),
+                )
+        finally:
+            os.close(write_end)
+        middle.wait()
+        pid, _, error = answer.read().partition(" ")
+    if error or not pid.isdigit():
+        raise CommandMissingError(f"{argv[0]}: cannot be started: {error or 'no answer'}")
+    return int(pid)
 
 
 def start_child(
@@ -158,21 +145,49 @@ def start_child(
 ) -> subprocess.Popen[bytes]:
     """Start `argv` as a child in a session of its own, its output appended to `log`.
 
-    For the few callers that wait for it themselves; it dies with this process.
+    For the few callers that wait for it themselves; it dies with the thread that started it,
+    and so with this process. Raises CommandMissingError when it cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    parent = os.getpid()
     with log.open("ab") as sink:
-        return subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
-        )
+        return _start(argv, cwd=cwd, env=env, stdout=sink, stderr=sink, **child_options())
+
+
+def child_options() -> dict[str, Any]:
+    """What Popen must be given for a child that dies with us; for libraries that start their own."""
+    parent = os.getpid()
+    return {"start_new_session": True, "preexec_fn": lambda: _die_with(parent)}
+
+
+def communicate(
+    child: subprocess.Popen[bytes], *, name: str, timeout: float, stdin: bytes | None = None
+) -> tuple[bytes, bytes]:
+    """Feed a child that another library started with `child_options`, and return its two outputs in full.
+
+    Its group is gone when this returns or raises. Raises CommandTimeoutError.
+    """
+    try:
+        return child.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        raise CommandTimeoutError(f"{name} was stopped after {timeout:g}s") from None
+    finally:
+        _kill_group(child)
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what it did not read before it was killed
+                    pipe.close()
+
+
+def _start(argv: Sequence[str], *, env: Mapping[str, str] | None, **options: Any) -> subprocess.Popen[bytes]:
+    environ = None if env is None else dict(env)
+    try:
+        return subprocess.Popen(list(argv), env=environ, stdin=subprocess.DEVNULL, **options)
+    except FileNotFoundError as error:
+        missing = error.filename or argv[0]
+        raise CommandMissingError(f"{missing}: no such program or folder") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CommandMissingError(f"{argv[0]}: cannot be started: {why}") from error
 
 
 def _middle_command(write_end: int) -> list[str]:
@@ -208,17 +223,31 @@ def _wait(
     name: str,
     timeout: float,
 ) -> None:
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise CommandTimeoutError(f"{name} was stopped after {timeout:g}s")
-        try:
-            child.wait(min(left, 0.5) if cancelled else left)
-        except subprocess.TimeoutExpired:
-            if cancelled is not None and cancelled():
-                raise CommandCancelledError(f"{name} was stopped: no longer wanted") from None
-        else:
+    while (left := deadline - time.monotonic()) > 0:
+        if _ended(child, min(left, 0.5) if cancelled else left):
             return
+        if cancelled is not None and cancelled():
+            raise CommandCancelledError(f"{name} was stopped: no longer wanted")
+    raise CommandTimeoutError(f"{name} was stopped after {timeout:g}s")
+
+
+def _ended(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether the child ends within `seconds`. Popen.wait naps for up to 50 ms; the kernel can wake us at once."""
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):  # a kernel before 5.3, or the child is reaped already
+            handle = os.pidfd_open(child.pid)
+            try:
+                waiter = select.poll()
+                waiter.register(handle, select.POLLIN)
+                if not waiter.poll(seconds * 1000):
+                    return False
+            finally:
+                os.close(handle)
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
@@ -234,18 +263,17 @@ class _Output:
         self.tail: deque[str] = deque(maxlen=tail_lines)
         self._chunks: list[bytes] = []
         self._room = max_output
-        assert child.stdout is not None
-        assert child.stderr is not None
         self._threads = [
-            threading.Thread(target=self._read, args=(child.stdout, True), daemon=True),
-            threading.Thread(target=self._read, args=(child.stderr, False), daemon=True),
+            threading.Thread(target=self._read, args=(pipe, keep), daemon=True)
+            for pipe, keep in ((child.stdout, True), (child.stderr, False))
+            if pipe is not None
         ]
         for thread in self._threads:
             thread.start()
 
-    def _read(self, pipe: object, keep: bool) -> None:
-        with contextlib.closing(pipe) as stream:  # type: ignore[type-var]
-            for line in iter(lambda: stream.readline(65536), b""):  # type: ignore[attr-defined]
+    def _read(self, pipe: IO[bytes], keep: bool) -> None:
+        with pipe:
+            for line in iter(lambda: pipe.readline(65536), b""):
                 if keep and self._room > 0:
                     self._chunks.append(line[: self._room])
                     self._room -= len(line)
@@ -254,8 +282,10 @@ class _Output:
                     self.tail.append(text[:2000])
 
     def join(self) -> None:
+        """Wait for both ends; in vain, and not for long, when a process that left the group holds a pipe."""
+        deadline = time.monotonic() + 2
         for thread in self._threads:
-            thread.join(5)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def text(self) -> str:
         return b"".join(self._chunks).decode("utf-8", "replace")

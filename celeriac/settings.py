@@ -22,6 +22,7 @@ import platformdirs
 from celeriac.errors import SettingsError
 from celeriac.units import parse_duration
 
+_SECRET_QUERY = re.compile(r"((?:^|&)[^=&]*(?:password|passwd|secret|token|key|auth|sig)[^=&]*=)[^&]*", re.IGNORECASE)
 _UNIX_PATH_MAX = 100  # sun_path holds 108 bytes; the rest is the file's own name
 
 
@@ -224,14 +225,19 @@ def _parse(name: str, value: Any, origin: str) -> Any:
 
 
 def without_password(url: str) -> str:
-    """`url` fit to be shown: user name and password are left out."""
+    """`url` fit to be shown: user name, password and secret-looking query values are left out."""
     try:
         parts = urlsplit(url)
-        if "@" not in parts.netloc:
-            return url
-        return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1]))
+        if parts.netloc:
+            _ = parts.port  # not a number: what looks like a port is a password with a slash in it
     except ValueError:
-        return "***"
+        scheme, separator, _ = url.partition("://")
+        return f"{scheme}://***" if separator else "***"
+    query = _SECRET_QUERY.sub(r"\1***", parts.query)
+    if "@" not in parts.netloc and query == parts.query:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"***@{host}" if "@" in parts.netloc else host, query=query))
 
 
 def socket_path_fits(path: Path) -> bool:

@@ -1,0 +1,1 @@
+"""The `celeriac` command: reads and asks through `tasks.api`, decides nothing itself."""

@@ -1,0 +1,80 @@
+"""A run as it goes on and as it ended: what works on what, what failed, what it held up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from celeriac.units import format_duration
+from cli.screens.style import plain, table, word
+from cli.text import one_line, printable, short
+
+_ENDED = {"ok", "failed", "blocked", "superseded"}
+_ROWS = 12
+
+StepKey = tuple[str, str, str]
+
+
+def progress(run: Mapping[str, Any], seconds: float) -> RenderableType:
+    """What a run does now: a line of counts and a row for each step at work."""
+    steps = run.get("steps", [])
+    done = sum(step["state"] in _ENDED for step in steps)
+    line = Text.assemble("run ", (printable(run["run"]), "bold"), f"  {done} of {len(steps)} steps")
+    failed = sum(step["state"] == "failed" for step in steps)
+    if failed:
+        line.append(f"  {failed} failed", style="red")
+    line.append(f"  {format_duration(seconds) if seconds >= 1 else ''}", style="dim")
+    rows = table("", "", "", "", flexible="")
+    rows.show_header = False
+    at_work = [step for step in steps if step["state"] in {"running", "ready"}]
+    for step in at_work[:_ROWS]:
+        rows.add_row(
+            plain(_subject(step), "bold"), plain(step["task"]), word(step["state"]), plain(one_line(step.get("message"), 60))
+        )
+    parts: list[RenderableType] = [line, rows]
+    if len(at_work) > _ROWS:
+        parts.append(Text(f"… and {len(at_work) - _ROWS} more", style="dim"))
+    return Group(*parts)
+
+
+def step_lines(seen: dict[StepKey, str], run: Mapping[str, Any]) -> Iterable[str]:
+    """A line for each step whose state is new since the last call; `seen` remembers, and is updated."""
+    for step in run.get("steps", []):
+        key = (printable(step.get("app")), printable(step.get("node")), printable(step["task"]))
+        if seen.get(key) == step["state"]:
+            continue
+        seen[key] = step["state"]
+        if step["state"] in _ENDED or step["state"] == "running":
+            yield _step_line(step)
+
+
+def summary(record: Mapping[str, Any]) -> Iterable[Text]:
+    """How a run ended, in a line, and a line for each step that did not do its work."""
+    counts = record.get("counts") or {}
+    told = ", ".join(f"{number} {printable(state)}" for state, number in counts.items() if number)
+    line = Text.assemble("run ", (printable(record["run"]), "bold"), " ended: ", word(record["status"]))
+    if record.get("revision"):
+        line.append(f" at {short(record['revision'])}")
+    if told:
+        line.append(f"  {told}")
+    if record.get("duration") is not None:
+        line.append(f"  in {format_duration(float(record['duration']))}", style="dim")
+    yield line
+    if record.get("error"):
+        yield Text.assemble(("error: ", "red"), one_line(record["error"], 400))
+    for step in record.get("steps", ()):
+        if step["state"] in {"failed", "blocked"}:
+            yield Text(_step_line(step), style="red" if step["state"] == "failed" else "yellow")
+
+
+def _step_line(step: Mapping[str, Any]) -> str:
+    why = one_line(": ".join(filter(None, (step.get("reason"), step.get("message")))), 400)
+    return f"{_subject(step)}: {printable(step['task'])} {printable(step['state'])}" + (f" ({why})" if why else "")
+
+
+def _subject(step: Mapping[str, Any]) -> str:
+    app, node = printable(step.get("app")), printable(step.get("node"))
+    return f"{app} on {node}" if app and node else app or "repository"

@@ -1,0 +1,128 @@
+"""Turns a spec into a complete release folder, once: `<home>/apps/<app>/releases/<id>/{venv,release.json}`.
+
+A release is complete or absent. It is built in a hidden sibling folder and renamed into place; whatever ends a build,
+that folder goes, at the latest with the app's next build, which a lock per app keeps from running at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sources import git, pypi, release
+from sources.failure import BuildFailed
+from sources.installer import make_venv, uv_version
+from sources.inventory import console_scripts, packages
+from sources.lock import locked
+from sources.manifest import Manifest, write_manifest
+from sources.masking import shown_url
+from sources.releases import complete, discard, release_dir, remove_leftovers
+from sources.workshop import Workshop
+from specs.digest import release_id
+from specs.model import AppSpec
+
+
+def build(
+    spec: AppSpec,
+    home: Path,
+    *,
+    report: Callable[[str], None] = lambda phase: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    timeout: float = 900,
+) -> Path:
+    """The complete release folder of `spec` below `home`, built unless it is there already.
+
+    `report` is told the phases fetching and building. May be called at the same time, and again after any kind of
+    death. Raises a SourceFailure that says what happened, or CommandCancelledError when `cancelled` became true.
+    """
+    home = home.absolute()
+    target = release_dir(home, spec.name, release_id(spec))
+    if complete(target):
+        return target
+    deadline = time.monotonic() + timeout
+    try:
+        for folder in (home / "locks", home / "cache" / "uv", home / "cache" / "git"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with locked(home / "locks" / f"build-{spec.name}.lock", deadline=deadline, cancelled=cancelled):
+            if not complete(target):  # another builder may have made it while we waited
+                remove_leftovers(home, spec.name)
+                discard(target)
+                _build(spec, home, target, deadline=deadline, cancelled=cancelled, report=report)
+    except OSError as error:
+        raise BuildFailed(
+            f"{spec.name} {spec.version}: the release cannot be written: {error}",
+            hint="check the space on the disk and who owns the home folder",
+            reason="DiskFailure",
+            retryable=True,
+        ) from error
+    return target
+
+
+def _build(
+    spec: AppSpec,
+    home: Path,
+    target: Path,
+    *,
+    deadline: float,
+    cancelled: Callable[[], bool],
+    report: Callable[[str], None],
+) -> None:
+    folder = target.with_name(f".building-{target.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    folder.mkdir(mode=0o755)
+    try:
+        workshop = Workshop(home, folder, deadline=deadline, cancelled=cancelled, report=report)
+        distribution, source = _install(spec, workshop)
+        (workshop.venv / ".lock").unlink(missing_ok=True)  # uv's own, writable for all
+        discard(folder / ".scratch")
+        workshop.check()
+        write_manifest(folder, _manifest(spec, workshop, target.name, distribution, source))
+        folder.rename(target)
+        _sync(target.parent)
+    finally:
+        discard(folder)
+
+
+def _install(spec: AppSpec, workshop: Workshop) -> tuple[str, str]:
+    """Make the environment and install the app; return its distribution and what the source was."""
+    source = spec.source
+    if source.type == "pypi":
+        wanted = pypi.requirement(spec)
+        workshop.report("fetching")
+        make_venv(workshop)
+        index = f" from {shown_url(source.index_url)}" if source.index_url else ""
+        return pypi.fetch_and_install(spec, workshop), f"pypi {wanted}{index}"
+    make_venv(workshop)
+    if source.type == "git":
+        distribution, commit = git.fetch_and_install(spec, workshop)
+        return distribution, f"git {shown_url(source.url)} {commit}"
+    return release.fetch_and_install(spec, workshop), f"release {shown_url(source.url)} sha256:{source.sha256.lower()}"
+
+
+def _manifest(spec: AppSpec, workshop: Workshop, name: str, distribution: str, source: str) -> Manifest:
+    return Manifest(
+        app=spec.name,
+        version=spec.version,
+        release=name,
+        source=source,
+        built_at=datetime.now(UTC),
+        python=platform.python_version(),
+        uv=uv_version(),
+        distribution=distribution,
+        entry_points=console_scripts(workshop.venv, distribution) if distribution else (),
+        packages=tuple(f"{package}=={version}" for package, version in packages(workshop.venv).items()),
+    )
+
+
+def _sync(folder: Path) -> None:
+    """See that the folder's new entry is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
