@@ -8,6 +8,7 @@ Settings, and the secrets in some of them, travel in the environment only: the f
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,15 +30,18 @@ FLOWER = "flower"
 ROOT = Path(settings_module.__file__).resolve().parent.parent
 """The folder that holds the packages, celeryconfig.py and flowerconfig.py."""
 
-_DIE_WITH_SUPERVISOR = (
-    # Ends a service when its supervisor was killed: a second one would not adopt it but start another.
-    "import ctypes,os,sys\n"
-    "parent=os.getppid()\n"
-    "prctl=getattr(ctypes.CDLL(None),'prctl',None)\n"
-    "if prctl: prctl(1,15)\n"
-    "if os.getppid()!=parent: sys.exit(1)\n"
-    "os.execvp(sys.argv[1],sys.argv[1:])\n"
-)
+LAUNCHER = """\
+# Starts a service that ends softly when its supervisor was killed: the next supervisor would not
+# adopt it but start another.
+import ctypes, os, sys
+parent = os.getppid()
+prctl = getattr(ctypes.CDLL(None), "prctl", None)
+if prctl:
+    prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
+if os.getppid() != parent:
+    sys.exit(1)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Places:
 
     folder: Path
     conf: Path
+    launcher: Path
     pid: Path
     record: Path
     lock: Path
@@ -73,6 +78,7 @@ class Places:
         return cls(
             folder=folder,
             conf=folder / "supervisord.conf",
+            launcher=folder / "launch.py",
             pid=folder / "supervisord.pid",
             record=folder / "services.json",
             lock=folder / "lock",
@@ -129,7 +135,6 @@ def environment(settings: Settings, inherited: Mapping[str, str], places: Places
         if text:
             made[variable(name)] = text
     made["CELERIAC_CONFIG"] = str(places.settings)  # else one in the working folder would fill the gaps
-    made["PYTHONUNBUFFERED"] = "1"
     return made
 
 
@@ -157,9 +162,8 @@ def supervisor_conf(places: Places, programs_: Sequence[Program]) -> str:
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
     ]
     for program in programs_:
-        command = shlex.join([sys.executable, "-I", "-S", "-c", _DIE_WITH_SUPERVISOR.replace("\n", ";"), *program.argv])
         options: dict[str, Any] = {
-            "command": _launch(program.argv) if not command else command,
+            "command": shlex.join([sys.executable, "-I", "-S", str(places.launcher), *program.argv]),
             "directory": ROOT,
             "autostart": "false",
             "autorestart": "true",
@@ -184,13 +188,14 @@ def _section(name: str, **options: Any) -> str:
     lines = [f"[{name}]"]
     for key, value in options.items():
         text = str(value)
-        if any(ord(character) < 32 or ord(character) == 127 for character in text):
-            raise SettingsError(f"{name}: {key} has a control character in it", hint="look at CELERIAC_HOME")
+        if _UNFIT.search(text):
+            raise SettingsError(f"{name}: {key} has a character in it that a path cannot have", hint="see CELERIAC_HOME")
         lines.append(f"{key} = {text.replace('%', '%%')}")
     return "\n".join(lines) + "\n"
 
 
 _FOREIGN_NAMES = {"REDIS_URL", "SENTRY_DSN"}
+_UNFIT = re.compile(r"[\x00-\x1f\x7f]|\s[;#]")  # what would end a line of the file, or begin a comment
 
 
 def _text(name: str, value: Any) -> str:

@@ -1,0 +1,11 @@
+.PHONY: setup test
+setup: .venv/.ready
+.venv/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
+	python3 -m venv .venv
+	.venv/bin/python -m pip install -q --require-hashes -r requirements/bootstrap.txt
+	.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements/dev.txt
+	.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
+	touch $@
+test: setup
+	.venv/bin/ruff check specs
+	.venv/bin/python -m pytest -n 2 tests/specs
