@@ -6,7 +6,7 @@ process are its source; Redis only keeps a copy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -38,4 +38,4 @@ class AppState:
     depends_on: tuple[str, ...] = ()
     isolation: Isolation = "process"
     description: str = ""
-    icon: Icon = Icon()
+    icon: Icon = field(default_factory=Icon)
