@@ -47,12 +47,6 @@ _RUNNING = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
 _CRASHES = 3  # starts that ended too soon, before we call it broken
 
 
-class ServiceFailed(CeleriacError):  # noqa: N818 - named like the reason that users read
-    """A service of Celeriac's own did not start, or not in time."""
-
-    reason = "ServiceFailed"
-
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """How `start` left things. `already` when they ran before; `changed` when they run with other settings.
@@ -73,14 +67,6 @@ class ServiceStatus:
     state: str
     pid: int | None
     detail: str
-
-
-class _Record(msgspec.Struct, frozen=True):
-    """What a later command must know of the services that run."""
-
-    fingerprint: str
-    flower_port: int
-    pid: int
 
 
 def start(settings: Settings) -> Started:
@@ -114,37 +100,6 @@ def start(settings: Settings) -> Started:
                     supervisor.startProcess(info["name"], False)
     changed = already and record is not None and record.fingerprint != print_of
     return Started(already, changed, addresses(settings))
-
-
-def wait_ready(settings: Settings, timeout: float = 60.0, *, progress: Callable[[str], None] = lambda name: None) -> None:
-    """Wait until every service does its work; `progress` is told the name of each that does.
-
-    Ready means: Redis answers, the worker has reported as a node, beat runs, Flower accepts connections.
-    Raises ServiceFailed with the end of its log for one that keeps ending, or is not ready in time.
-    """
-    places = places_of(settings)
-    deadline = time.monotonic() + timeout
-    begun: dict[str, set[int]] = {}
-    ready: set[str] = set()
-    while True:
-        infos = {info["name"]: info for info in _infos(places)}
-        if not infos:
-            raise ServiceFailed("the supervisor of Celeriac's services has ended", hint=f"see {places.log('supervisor')}")
-        for name, info in infos.items():
-            if info["statename"] == "BACKOFF":
-                begun.setdefault(name, set()).add(info["start"])
-            broken = info["statename"] == "FATAL" or len(begun.get(name, ())) >= _CRASHES
-            if broken:
-                raise _failed(places, name, "keeps ending")
-            if name not in ready and _does_its_work(name, info, settings):
-                ready.add(name)
-                progress(name)
-        waiting = infos.keys() - ready
-        if not waiting:
-            return
-        if time.monotonic() > deadline:
-            raise _failed(places, min(waiting), f"was not ready after {timeout:g}s")
-        time.sleep(_POLL)
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
@@ -196,235 +151,12 @@ def places_of(settings: Settings) -> Places:
     return Places.of(settings.home, Path(tempfile.gettempdir()))
 
 
-def log_tail(path: Path, lines: int = 12) -> list[str]:
-    """The last lines of a log; none when there is no log."""
-    try:
-        with path.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - 16384))
-            return log.read().decode("utf-8", "replace").splitlines()[-lines:]
-    except FileNotFoundError:
-        return []
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _Connection(self._path)
-
-
-@contextlib.contextmanager
-def _supervisor(places: Places) -> Iterator[Any]:
-    with xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(places.socket)) as proxy:
-        yield proxy.supervisor
-
-
-def _infos(places: Places) -> list[Any]:
-    if not places.socket.exists():
-        return []
-    try:
-        with _supervisor(places) as supervisor:
-            return list(supervisor.getAllProcessInfo())
-    except (ConnectionError, FileNotFoundError):
-        return []
-    except (OSError, http.client.HTTPException, xmlrpc.client.Fault) as error:
-        raise ServiceFailed(
-            f"the supervisor of Celeriac's services does not answer: {error}", hint=f"see {places.log('supervisor')}"
-        ) from error
-
-
-def _answers(places: Places) -> bool:
-    return bool(_infos(places))
-
-
-@contextlib.contextmanager
-def _only_one(places: Places) -> Iterator[None]:
-    """Two commands at once must not start two supervisors."""
-    with places.lock.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _start_supervisor(places: Places, wanted: tuple[Program, ...], environ: dict[str, str]) -> int:
-    _private_folder(places.socket.parent)
-    _write(places.settings, b"# Nothing here: the services are told their settings by environment variables.\n")
-    _write(places.launcher, LAUNCHER.encode())
-    _write(places.conf, supervisor_conf(places, wanted).encode())
-    pid = start_daemon(
-        [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(places.conf)],
-        log=places.log("supervisor-start"),
-        cwd=places.folder,
-        env=environ,
-    )
-    deadline = time.monotonic() + 20
-    while not _answers(places):
-        if not _alive(pid) or time.monotonic() > deadline:
-            tail = log_tail(places.log("supervisor-start")) or log_tail(places.log("supervisor"))
-            raise ServiceFailed("the supervisor of Celeriac's services did not start\n" + _quoted(tail))
-        time.sleep(_POLL / 2)
-    return pid
-
-
-def _private_folder(folder: Path) -> None:
-    """Make `folder`, or make sure that it is this user's alone: whoever could swap it could pose as the supervisor."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != os.getuid():
-        raise ServiceFailed(f"{folder} belongs to somebody else", hint="set CELERIAC_HOME to a shorter path of your own")
-    folder.chmod(0o700)
-
-
 def _redis_argv(settings: Settings) -> list[str]:
     if settings.redis_url:
         return []
     from state.embedded import server_argv
 
     return [str(part) for part in server_argv(settings)]
-
-
-def _end_stray_redis(settings: Settings) -> None:
-    """End an embedded Redis whose supervisor was killed: two on one data folder would spoil it."""
-    if settings.redis_url or not _redis_answers(settings):
-        return
-    from state.store import open_store
-
-    with contextlib.closing(open_store(settings)) as store:
-        pid = int(store.client.info("server")["process_id"])
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while _alive(pid):
-        if time.monotonic() > deadline:
-            raise ServiceFailed(f"a Redis left over from before (process {pid}) does not end", hint=f"kill {pid}")
-        time.sleep(_POLL)
-
-
-def _redis_answers(settings: Settings) -> bool:
-    from state.store import StateUnavailable, open_store
-
-    try:
-        with contextlib.closing(open_store(settings)) as store:
-            store.ping()
-    except StateUnavailable:
-        return False
-    return True
-
-
-def _wait_for_redis(settings: Settings, places: Places, timeout: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout
-    begun: set[int] = set()
-    while not _redis_answers(settings):
-        for info in _infos(places):
-            if info["name"] == REDIS and info["statename"] == "BACKOFF":
-                begun.add(info["start"])
-        if len(begun) >= _CRASHES:
-            raise _failed(places, REDIS, "keeps ending")
-        if time.monotonic() > deadline:
-            raise _failed(places, REDIS, f"did not answer within {timeout:g}s")
-        time.sleep(_POLL / 2)
-
-
-def _does_its_work(name: str, info: Any, settings: Settings) -> bool:
-    if info["statename"] not in {"STARTING", "RUNNING"}:
-        return False
-    if name == REDIS:
-        return _redis_answers(settings)
-    if name == WORKER:
-        return _node_reported(settings, info["pid"])
-    if name == FLOWER:
-        record = _record(places_of(settings))
-        return record is not None and _port_taken(record.flower_port)
-    return True
-
-
-def _node_reported(settings: Settings, pid: int) -> bool:
-    """Whether the worker `pid`, and not one before it, is the node that reports."""
-    from state.nodes import Nodes
-    from state.store import StateUnavailable, open_store
-
-    try:
-        with contextlib.closing(open_store(settings)) as store:
-            node = Nodes(store).all().get(settings.node)
-    except StateUnavailable:
-        return False
-    return node is not None and node.alive and node.pid == pid
-
-
-def _stop_programs(supervisor: Any, names: list[str], places: Places, *, kill: bool) -> None:
-    for name in names:
-        with contextlib.suppress(xmlrpc.client.Fault):  # it is not running
-            supervisor.stopProcess(name, False)
-        if kill:
-            with contextlib.suppress(xmlrpc.client.Fault):
-                supervisor.signalProcess(name, "KILL")
-    # supervisord kills what has not ended after its stop_wait, so this ends.
-    while any(info["name"] in names and info["statename"] in _RUNNING for info in _infos(places)):
-        time.sleep(_POLL)
-
-
-def _wait_gone(places: Places, timeout: float = 30.0) -> None:
-    record = _record(places)
-    deadline = time.monotonic() + timeout
-    while _answers(places) or (record is not None and _alive(record.pid) and places.pid.exists()):
-        if time.monotonic() > deadline:
-            raise ServiceFailed("the supervisor of Celeriac's services does not end", hint=f"see {places.log('supervisor')}")
-        time.sleep(_POLL / 2)
-
-
-def _failed(places: Places, name: str, what: str) -> ServiceFailed:
-    log = places.log(name)
-    return ServiceFailed(f"{name} {what}\n{_quoted(log_tail(log))}", hint=f"all of it is in {log}")
-
-
-def _quoted(lines: list[str]) -> str:
-    return "\n".join(f"    {line}" for line in lines)
-
-
-def _record(places: Places) -> _Record | None:
-    try:
-        return msgspec.json.decode(places.record.read_bytes(), type=_Record)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    temporary.replace(path)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _port_taken(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port(wanted: int) -> int:
