@@ -7,5 +7,7 @@ setup: .venv/.ready
 	.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 test: setup
-	.venv/bin/ruff check specs
-	.venv/bin/python -m pytest -n 2 tests/specs --ignore tests/specs/test_repository.py
+	.venv/bin/ruff check celeriac specs sources tests/celeriac tests/specs tests/sources
+	.venv/bin/ruff format --check celeriac specs sources tests/celeriac tests/specs tests/sources
+	.venv/bin/mypy -p celeriac -p specs -p sources
+	.venv/bin/python -m pytest -n 2 tests/celeriac tests/specs tests/sources

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import platformdirs
 
@@ -30,10 +30,11 @@ _UNIX_PATH_MAX = 100  # sun_path holds 108 bytes; the rest is the file's own nam
 class Settings:
     """Every setting, typed. Times in seconds. `sources` maps a field's name to where it came from.
 
-    `redis_url` empty means the embedded server (see `redis_address`).
+    `redis_url` empty means the embedded server (see `redis_address`). Its text form leaves out
+    what may hold a password.
     """
 
-    repo_url: str = ""
+    repo_url: str = field(default="", repr=False)
     branch: str = "main"
     apps_dir: str = "apps"
     home: Path = Path()
@@ -45,9 +46,9 @@ class Settings:
     max_removals: int | None = None
     removal_grace: float = 3600.0
     concurrency: int = 8
-    redis_url: str = ""
+    redis_url: str = field(default="", repr=False)
     key_prefix: str = "celeriac"
-    sentry_dsn: str = ""
+    sentry_dsn: str = field(default="", repr=False)
     flower_port: int = 5555
     log_format: str = "console"
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -60,12 +61,15 @@ class Settings:
     @property
     def redis_address(self) -> str:
         """The URL to connect to: REDIS_URL, or the embedded server's Unix socket."""
-        return self.redis_url or f"unix://{self.redis_socket}"
+        return self.redis_url or f"unix://{quote(str(self.redis_socket))}"
 
     @property
     def broker_url(self) -> str:
         """The same address in the form that Celery takes."""
-        return self.redis_address.replace("unix://", "redis+socket://", 1)
+        if not self.redis_address.startswith("unix://"):
+            return self.redis_address
+        address = self.redis_address.replace("unix://", "redis+socket://", 1)
+        return re.sub(r"([?&])db=", r"\1virtual_host=", address)
 
     def require_repo(self) -> str:
         """The repository's URL; raises SettingsError when none is set."""
@@ -78,38 +82,49 @@ class Settings:
 
 
 def _text(value: Any) -> str:
-    return str(value)
+    if not isinstance(value, str):
+        raise ValueError("must be text, in quotes")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"\s*-?\d{1,9}\s*", str(value)):
+        raise ValueError(f"must be a whole number, not {value!r}")
+    return int(value)
 
 
 def _count(value: Any) -> int:
-    number = int(str(value))
+    number = _whole(value)
     if number < 1:
         raise ValueError("must be 1 or more")
     return number
 
 
 def _limit(value: Any) -> int:
-    number = int(str(value))
+    number = _whole(value)
     if number < 0:
         raise ValueError("must be 0 or more")
     return number
 
 
 def _port(value: Any) -> int:
-    number = int(str(value))
+    number = _whole(value)
     if not 0 <= number <= 65535:
         raise ValueError("must be a port, 0..65535")
     return number
 
 
 def _folder(value: Any) -> Path:
-    return Path(str(value)).expanduser().absolute()
+    try:
+        return Path(_text(value)).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{value!r} begins with ~, but there is no such user") from None
 
 
 def _interval(value: Any) -> float:
     seconds = parse_duration(value)
     if seconds < 1:
-        raise ValueError("must be at least 1s")
+        raise ValueError("must be at least 1s (a bare number is milliseconds)")
     return seconds
 
 
@@ -120,15 +135,22 @@ def _name(value: Any) -> str:
 
 
 def _apps_dir(value: Any) -> str:
-    text = str(value).strip("/")
-    if not text or any(part in {"", ".", ".."} for part in text.split("/")):
+    text = _text(value).strip("/")
+    if not text.isprintable() or any(part in {"", ".", ".."} for part in text.split("/")):
         raise ValueError("must be a folder inside the repository")
     return text
 
 
+def is_ref_name(text: str) -> bool:
+    """Whether `text` may be a branch's or tag's name, by the rules of git-check-ref-format."""
+    if not text or text == "@" or text.startswith(("-", "/", ".")) or text.endswith(("/", ".")):
+        return False
+    return not re.search(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)", text)
+
+
 def _branch(value: Any) -> str:
-    text = str(value)
-    if not text or text.startswith("-") or re.search(r"[\s~^:?*\[\\\x00-\x1f]|\.\.", text):
+    text = _text(value)
+    if not is_ref_name(text):
         raise ValueError("is not a branch name")
     return text
 
@@ -137,7 +159,7 @@ def _labels(value: Any) -> dict[str, str]:
     if isinstance(value, Mapping):
         return {str(k): str(v) for k, v in value.items()}
     pairs = [part.strip() for part in str(value).split(",") if part.strip()]
-    if not all("=" in pair for pair in pairs):
+    if not all(pair.partition("=")[0].strip() and "=" in pair for pair in pairs):
         raise ValueError("must read like role=web,zone=a")
     return {k.strip(): v.strip() for k, v in (pair.split("=", 1) for pair in pairs)}
 
@@ -175,7 +197,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     """
     environ = os.environ if environ is None else environ
     folder = Path.cwd() if folder is None else folder
-    chosen = Path(environ["CELERIAC_CONFIG"]) if environ.get("CELERIAC_CONFIG") else folder / "celeriac.toml"
+    chosen = _folder(environ["CELERIAC_CONFIG"]) if environ.get("CELERIAC_CONFIG") else folder / "celeriac.toml"
     file_values = _read(chosen, must_exist=bool(environ.get("CELERIAC_CONFIG")))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}

@@ -6,6 +6,7 @@ Pure. Used by the settings and by the spec schema, so that both read alike.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {
@@ -25,10 +26,10 @@ def parse_duration(value: str | int | float) -> float:
 
     Raises ValueError with a message for users when it is neither, or negative.
     """
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("must be a duration such as 30s, 500ms or 2m")
     if isinstance(value, int | float):
-        seconds = float(value) / 1000
+        seconds = value / 1000 if abs(value) < 1e15 else -1.0
     else:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value)
         if match is None:
@@ -41,9 +42,9 @@ def parse_duration(value: str | int | float) -> float:
 
 def format_duration(seconds: float) -> str:
     """`seconds` in the shortest form that people say: 350ms, 4.2s, 2m, 1h 5m."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f}ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}s".replace(".0s", "s")
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -64,7 +65,7 @@ def parse_size(value: str | int) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
     if match is None or match[2].upper() not in _SIZE_UNITS:
         raise ValueError(f"{value!r} is not a size; write 512MB or 1GiB")
-    size = int(float(match[1]) * _SIZE_UNITS[match[2].upper()])
-    if size <= 0:
-        raise ValueError("must be more than 0 bytes")
+    size = int(Decimal(match[1]) * _SIZE_UNITS[match[2].upper()])
+    if not 0 < size < 2**63:
+        raise ValueError("must be more than 0 bytes, and less than 8 EiB")
     return size

@@ -263,9 +263,7 @@ def _sorted(changes: Mapping[str, Change]) -> tuple[Change, ...]:
 
 
 def _waits(outcome: Outcome | None, digest: str, policy: Policy) -> bool:
-    return (
-        outcome is not None and not policy.force and outcome.digest == digest and outcome.not_before > policy.now
-    )
+    return outcome is not None and not policy.force and outcome.digest == digest and outcome.not_before > policy.now
 
 
 def _down(state: AppState) -> bool:
@@ -296,4 +294,3 @@ def _change(
         from_digest=state.digest if state else "",
         reason=reason,
     )
-

@@ -40,6 +40,7 @@ _DROPPED = {
     "UV_VENV_SEED",
     "REDIS_URL",
     "SENTRY_DSN",
+    "COLUMNS",  # uv would wrap its sentences
 }
 _UNREACHABLE = re.compile(
     r"Failed to fetch|Failed to download|error sending request|Request failed after|dns error|tcp connect error"
@@ -72,6 +73,11 @@ def install_argv(uv: str, venv: Path, *what: str) -> list[str]:
     return [uv, "pip", "install", "--python", str(venv), *what]
 
 
+def build_argv(uv: str, project: Path, wheels: Path) -> list[str]:
+    """The command that builds the wheel of the folder `project` into the folder `wheels`."""
+    return [uv, "build", "--wheel", "--python", base_python(), "--out-dir", str(wheels), str(project)]
+
+
 def uv_environment(environ: Mapping[str, str], cache: Path, *, index_url: str = "") -> dict[str, str]:
     """The environment for uv: the user's proxies and indexes stay, our secrets and other environments do not."""
     kept = {k: v for k, v in environ.items() if k not in _DROPPED and not k.startswith("CELERIAC_")}
@@ -80,8 +86,7 @@ def uv_environment(environ: Mapping[str, str], cache: Path, *, index_url: str = 
     if "UV_CONFIG_FILE" not in kept:
         kept["UV_NO_CONFIG"] = "1"
     if index_url:
-        for other in ("UV_INDEX_URL", "UV_NO_INDEX"):
-            kept.pop(other, None)
+        kept.pop("UV_INDEX_URL", None)
         kept["UV_DEFAULT_INDEX"] = index_url
     return kept
 
@@ -108,6 +113,18 @@ def install(
     return _run(workshop, argv, what=title, package=package, index_url=index_url, extra_env=extra_env or {}, cwd=cwd)
 
 
+def build_wheel(workshop: Workshop, project: Path, *, title: str, extra_env: Mapping[str, str]) -> Path:
+    """Build the wheel of `project`, with `extra_env` for its build backend alone; return its path.
+
+    Raises Unreachable or BuildFailed with uv's own lines, and CommandCancelledError.
+    """
+    wheels = workshop.scratch / "wheels"
+    _run(workshop, build_argv(uv_binary(), project, wheels), what=title, package="", extra_env=extra_env)
+    for wheel in wheels.glob("*.whl"):
+        return wheel
+    raise BuildFailed(f"{title}: the build backend made no wheel")
+
+
 def newest(done: process.Completed, package: str) -> str:
     """The version of `package` that a dry run of `install` would have installed; "" when it says none."""
     for line in done.tail:
@@ -130,7 +147,7 @@ def uv_binary() -> str:
 def failure_of(lines: Sequence[str], *, what: str, package: str) -> SourceFailure:
     """What happened, from the last lines that uv printed (credentials masked already)."""
     output = [line for line in lines if not _NOISE.match(line.strip())]
-    text = "\n".join(output)
+    text = " ".join(" ".join(output).split())
     said = _said(output)
     if _REFUSED.search(text):
         return Unreachable(

@@ -9,14 +9,19 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from sources.archive import check_links
 from sources.failure import BadSource, BuildFailed
-from sources.installer import install
+from sources.installer import build_wheel, install
 from sources.inventory import SOURCE_PTH, direct_distribution, site_packages
 from sources.workshop import Workshop
 from specs.model import AppSpec
+
+_FROM_GIT = re.compile(r"setuptools[-_]scm|use_scm_version|hatch[-_]vcs|vcs[-_]versioning|pdm-backend|poetry-dynamic")
+_VERSION_VARIABLES = (
+    "SETUPTOOLS_SCM_PRETEND_VERSION",
+    "PDM_BUILD_SCM_VERSION",
+    "POETRY_DYNAMIC_VERSIONING_BYPASS",
+)
 
 
 def install_tree(spec: AppSpec, workshop: Workshop, folder: Path) -> str:
@@ -28,7 +33,10 @@ def install_tree(spec: AppSpec, workshop: Workshop, folder: Path) -> str:
     if project is None:
         install_files(spec, workshop, content_of(folder))
         return ""
-    install(workshop, str(project), title=f"{spec.name} {spec.version}", extra_env=pretended_version(project, spec))
+    title = f"{spec.name} {spec.version}"
+    pretended = pretended_version(project, spec)
+    what = build_wheel(workshop, project, title=title, extra_env=pretended) if pretended else project
+    install(workshop, str(what), title=title)
     return direct_distribution(workshop.venv)
 
 
@@ -71,15 +79,18 @@ def content_of(folder: Path) -> Path:
 
 
 def pretended_version(project: Path, spec: AppSpec) -> dict[str, str]:
-    """Tells version-from-Git build backends the version: there is no repository to ask in what was checked out.
+    """Tells build backends that take the version from Git what it is; empty where the project states its own.
 
-    Named for this one project, so that a dependency built alongside keeps its own version.
+    There is no repository to ask in what was checked out. It is said to all backends alike, so it must be said
+    while this one project is built, and not while its dependencies are installed.
     """
-    name = _pyproject(project).get("project", {}).get("name")
-    if not isinstance(name, str):
+    if (project / "PKG-INFO").exists():  # an sdist: the version is in there
         return {}
-    variable = canonicalize_name(name).replace("-", "_").upper()
-    return {f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{variable}": spec.version} if re.fullmatch(r"\w+", variable) else {}
+    for name in ("pyproject.toml", "setup.py", "setup.cfg"):
+        file = project / name
+        if file.is_file() and _FROM_GIT.search(file.read_text(encoding="utf-8", errors="replace")):
+            return dict.fromkeys(_VERSION_VARIABLES, spec.version)
+    return {}
 
 
 def _is_project(folder: Path) -> bool:

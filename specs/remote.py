@@ -7,10 +7,9 @@ about the remote alone: that is how a failed fetch is blamed on the one or the o
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
 
-from celeriac.settings import without_password
+from celeriac.settings import is_ref_name, without_password
 from specs.git_command import REMOTE, GitError, run_git, usable_url
 from specs.git_objects import parse_refs
 from specs.repository_errors import BranchMissing, EmptyRepository, RepositoryError, unreachable
@@ -70,10 +69,3 @@ class Remote:
 def describe_remote(url: str) -> str:
     """`url` fit to be shown: without user name and password."""
     return without_password(url)
-
-
-def is_ref_name(text: str) -> bool:
-    """Whether `text` may be a branch's or tag's name, by the rules of git-check-ref-format."""
-    if not text or text == "@" or text.startswith(("-", "/", ".")) or text.endswith(("/", ".")):
-        return False
-    return not re.search(r"[\s\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)", text)

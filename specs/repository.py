@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from celeriac.settings import is_ref_name
 from specs.git_command import GitError, GitFailedError, GitTimeoutError, summary
 from specs.git_objects import Commit, TreeEntry, parse_batch, parse_check, parse_log, parse_tree
 from specs.mirror_folder import MirrorFolder
 from specs.object_store import ObjectStore
-from specs.remote import Remote, describe_remote, is_ref_name
+from specs.remote import Remote, describe_remote
 from specs.repository_errors import (
     AppsFolderMissing,
     BranchMissing,

@@ -22,7 +22,7 @@ import os, pathlib, time, tomllib, zipfile
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
     name = project["name"].replace("-", "_")
-    version = os.environ.get(f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{name.upper()}") or project.get("version", "0")
+    version = project.get("version") or os.environ["SETUPTOOLS_SCM_PRETEND_VERSION"]
     gate = pathlib.Path("gate.txt")
     if gate.exists():
         started, go = gate.read_text().split()
@@ -156,7 +156,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     for name in [name for name in os.environ if name.startswith("UV_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "bench" / "shelf"))
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    (tmp_path / "bench" / "index").mkdir()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "bench" / "index").as_uri())
     return workbench
 
 

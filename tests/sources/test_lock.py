@@ -43,16 +43,22 @@ def test_a_lock_is_taken_by_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_waiting_ends_at_the_deadline_and_may_be_tried_again(tmp_path: Path) -> None:
-    with locked(tmp_path / "a.lock", deadline=time.monotonic() + 10), pytest.raises(BuildFailed) as caught:
-        with locked(tmp_path / "a.lock", deadline=time.monotonic() + 0.1):
-            raise AssertionError
+    with (
+        locked(tmp_path / "a.lock", deadline=time.monotonic() + 10),
+        pytest.raises(BuildFailed) as caught,
+        locked(tmp_path / "a.lock", deadline=time.monotonic() + 0.1),
+    ):
+        raise AssertionError
     assert caught.value.retryable
 
 
 def test_waiting_ends_when_it_is_no_longer_wanted(tmp_path: Path) -> None:
-    with locked(tmp_path / "a.lock", deadline=time.monotonic() + 10), pytest.raises(CommandCancelledError):
-        with locked(tmp_path / "a.lock", deadline=time.monotonic() + 10, cancelled=lambda: True):
-            raise AssertionError
+    with (
+        locked(tmp_path / "a.lock", deadline=time.monotonic() + 10),
+        pytest.raises(CommandCancelledError),
+        locked(tmp_path / "a.lock", deadline=time.monotonic() + 10, cancelled=lambda: True),
+    ):
+        raise AssertionError
 
 
 def test_a_killed_holder_holds_no_longer(tmp_path: Path) -> None:

@@ -16,11 +16,14 @@ from sources.masking import mask, secrets_of, shown_url
         ("https://token@example.org/a?sig=abc#x", "https://***@example.org/a"),
         ("https://example.org/a", "https://example.org/a"),
         ("git@example.org:a/b.git", "git@example.org:a/b.git"),
-        ("https://[bad", "***"),
     ],
 )
 def test_a_url_is_shown_without_user_password_and_query(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+def test_a_url_that_cannot_be_read_is_not_shown() -> None:
+    assert "pw" not in shown_url("https://bob:pw@[bad")
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:

@@ -611,7 +611,6 @@ def test_hostile_urls_are_refused_before_git_sees_them(url: str, home: Path) -> 
 
 @pytest.mark.parametrize(
     "branch",
-    # fmt: off
     [
         "",
         "-x",
@@ -635,7 +634,6 @@ def test_hostile_urls_are_refused_before_git_sees_them(url: str, home: Path) -> 
         "a/.b",
         "a.",
     ],
-    # fmt: on
 )
 def test_hostile_branches_are_refused_before_git_sees_them(branch: str, home: Path) -> None:
     with pytest.raises(RepositoryError) as caught:
