@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from state.outcomes import Outcome
+
 from reconciler.placement import place
 from reconciler.plan import Action, Change, Held, Plan, identify
 from reconciler.policy import Policy
 from specs.appstate import AppState
 from specs.desired import DesiredApp
 from specs.digest import Digest
-from state.outcomes import Outcome
 
 Live = Mapping[str, Mapping[str, AppState]]
 
