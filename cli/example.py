@@ -1,4 +1,4 @@
-"""The repository that `celeriac init` writes: two apps that run as they are and show the fields that people need first."""
+"""The repository that `celeriac init` writes: two apps that run as they are and show what people need first."""
 
 from __future__ import annotations
 

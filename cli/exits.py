@@ -25,6 +25,10 @@ INTERRUPTED = 130  # as a shell reports SIGINT
 PIPE_CLOSED = 141  # as a shell reports SIGPIPE
 
 
+class PipeClosed(Exception):  # noqa: N818 - an outcome, not a fault
+    """Whoever read our output stopped reading. Not an OSError: click would answer that with an exit of its own."""
+
+
 def guard(body: Callable[[], Any]) -> int:
     """Run `body`, tell what went wrong on standard error, and return the exit code."""
     try:
@@ -36,12 +40,8 @@ def guard(body: Callable[[], Any]) -> int:
         return fail(error)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, PipeClosed):
         return _pipe_closed()
-    except SystemExit as ended:
-        if _is_broken_pipe(ended):
-            return _pipe_closed()
-        raise
     except Exception as error:  # noqa: BLE001 - the last stop before the user: said in one line, kept in full
         return _unexpected(error)
     return code if isinstance(code, int) else OK
@@ -111,11 +111,6 @@ def _pipe_closed() -> int:
     return PIPE_CLOSED
 
 
-def _is_broken_pipe(ended: SystemExit) -> bool:
-    # click and rich answer a closed pipe with an exit of their own
-    return isinstance(ended.__context__, OSError) and isinstance(ended.__context__, BrokenPipeError)
-
-
 def _unexpected(error: Exception) -> int:
     if _debug():
         traceback.print_exception(error)
@@ -135,7 +130,7 @@ def _keep(error: Exception) -> Path | None:
         folder = load().home / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "celeriac.cli.log"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as log:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(sys.argv)}\n{''.join(traceback.format_exception(error))}\n")
     except (OSError, CeleriacError):
         return None

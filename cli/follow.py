@@ -46,7 +46,7 @@ def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[s
     misses = 0
     with show:
         while True:
-            record = api.run_record(run)
+            record: Mapping[str, Any] | None = api.run_record(run)
             if record is not None:
                 break
             current = api.run_progress(run)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.exits import guard
+from cli.exits import PipeClosed, guard
 
 
 class LazyGroup(click.Group):
@@ -35,8 +35,7 @@ class LazyGroup(click.Group):
         """Import and return the command, None when there is none of that name."""
         if cmd_name not in self._modules:
             return None
-        command = getattr(importlib.import_module(self._modules[cmd_name]), cmd_name)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(importlib.import_module(self._modules[cmd_name]), cmd_name)
         return command
 
     def resolve_command(
@@ -54,7 +53,14 @@ class LazyGroup(click.Group):
         for section, names in self._sections.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(section):
-                formatter.write_dl([(name, c.get_short_help_str(90)) for name, c in commands if c is not None])
+                formatter.write_dl([(name, c.get_short_help_str(60)) for name, c in commands if c is not None])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a closed pipe becomes PipeClosed."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise PipeClosed from error
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run to the end and exit: 0 ok, 1 failed, 2 misuse, 3 out of sync or degraded, 130 Ctrl-C."""

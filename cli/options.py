@@ -9,7 +9,9 @@ import click
 
 _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-as_json: _Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md) and nothing else.")
+as_json: _Decorator = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON (docs/json.md) and nothing else."
+)
 follow: _Decorator = click.option("-f", "--follow", is_flag=True, help="Go on as more comes, until Ctrl-C.")
 name: _Decorator = click.argument("name", metavar="NAME")
 no_wait: _Decorator = click.option("--no-wait", is_flag=True, help="Do not wait for the end.")

@@ -144,7 +144,7 @@ def fingerprint(programs_: Sequence[Program], environ: Mapping[str, str]) -> str
     return hashlib.sha256(msgspec.json.encode([programs_, ours], order="sorted")).hexdigest()
 
 
-def supervisor_conf(places: Places, programs_: Sequence[Program]) -> str:
+def supervisor_conf(places: Places, programs_: Sequence[Program], *, root: bool = False) -> str:
     """The configuration of the supervisor. Nothing starts by itself: `tasks.services` starts them in order."""
     sections = [
         _section(
@@ -156,10 +156,11 @@ def supervisor_conf(places: Places, programs_: Sequence[Program]) -> str:
             pidfile=places.pid,
             childlogdir=places.logs,
             identifier="celeriac",
+            silent="true",
+            **({"user": "root"} if root else {}),  # else it warns of being root each time it starts
         ),
         _section("unix_http_server", file=places.socket, chmod="0700"),
-        "[rpcinterface:supervisor]\n"
-        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n",
     ]
     for program in programs_:
         options: dict[str, Any] = {
@@ -189,7 +190,9 @@ def _section(name: str, **options: Any) -> str:
     for key, value in options.items():
         text = str(value)
         if _UNFIT.search(text):
-            raise SettingsError(f"{name}: {key} has a character in it that a path cannot have", hint="see CELERIAC_HOME")
+            raise SettingsError(
+                f"{name}: {key} has a character in it that a path cannot have", hint="see CELERIAC_HOME"
+            )
         lines.append(f"{key} = {text.replace('%', '%%')}")
     return "\n".join(lines) + "\n"
 

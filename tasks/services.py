@@ -10,53 +10,43 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import http.client
 import os
-import signal
 import socket
-import sys
 import tempfile
 import time
-import xmlrpc.client  # the peer is our own supervisor on a socket that only this user can open
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from celeriac.errors import CeleriacError
-from celeriac.process import start_daemon
 from celeriac.settings import Settings
-from tasks.service_config import (
-    BEAT,
-    FLOWER,
-    LAUNCHER,
-    REDIS,
-    WORKER,
-    Places,
-    Program,
-    environment,
-    fingerprint,
-    programs,
-    supervisor_conf,
-)
+from tasks.service_config import BEAT, FLOWER, REDIS, WORKER, Places, environment, fingerprint, programs
+from tasks.service_probe import Crashes, does_its_work, end_stray_redis, wait_for_redis
+from tasks.service_supervisor import POLL, Record, ServiceFailed, ServiceSupervisor
 
-_POLL = 0.1
-_RUNNING = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
-_CRASHES = 3  # starts that ended too soon, before we call it broken
+__all__ = [
+    "ServiceFailed",
+    "ServiceStatus",
+    "Started",
+    "addresses",
+    "log_of",
+    "running",
+    "start",
+    "status",
+    "stop",
+    "wait_ready",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """How `start` left things. `already` when they ran before; `changed` when they run with other settings.
+    """How `start` left things: `already` when they ran before, `changed` when those run with other settings.
 
     `addresses` maps a service to where it is reached.
     """
 
     already: bool
     changed: bool
-    addresses: dict[str, str]
+    addresses: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +60,62 @@ class ServiceStatus:
 
 
 def start(settings: Settings) -> Started:
-    """Start whatever does not run yet. Returns at once; `wait_ready` waits.
+    """Start whatever does not run yet; `wait_ready` waits until it works.
 
-    Raises ServiceFailed, SettingsError, or `state`'s ServerMissing when there is no Redis to start.
+    Raises ServiceFailed, SettingsError, or `state.embedded`'s ServerMissing when there is no Redis to start.
     """
-    places = places_of(settings)
+    supervisor = _supervisor(settings)
+    places = supervisor.places
     for folder in (settings.home, places.folder, places.logs):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(places):
-        record = _record(places)
-        already = _answers(places)
-        port = record.flower_port if already and record else _free_port(settings.flower_port)
+        already = supervisor.answers()
+        record = supervisor.record() if already else None
+        port = record.flower_port if record else _free_port(settings.flower_port)
         wanted = programs(settings, redis_argv=_redis_argv(settings), flower_port=port)
         environ = environment(settings, os.environ, places)
-        print_of = fingerprint(wanted, environ)
+        ours = fingerprint(wanted, environ)
         if not already:
-            _end_stray_redis(settings)
-            pid = _start_supervisor(places, wanted, environ)
-            record = _Record(print_of, port, pid)
-            _write(places.record, msgspec.json.encode(record))
-        with _supervisor(places) as supervisor:
-            for name in (info["name"] for info in supervisor.getAllProcessInfo() if info["statename"] not in _RUNNING):
-                if name == REDIS:
-                    supervisor.startProcess(name, False)
-            if any(program.name == REDIS for program in wanted):
-                _wait_for_redis(settings, places)
-            for info in supervisor.getAllProcessInfo():
-                if info["statename"] not in _RUNNING:
-                    supervisor.startProcess(info["name"], False)
-    changed = already and record is not None and record.fingerprint != print_of
-    return Started(already, changed, addresses(settings))
+            end_stray_redis(settings)
+            supervisor.remember(Record(ours, port, supervisor.launch(wanted, environ)))
+        names = [program.name for program in wanted]
+        if REDIS in names:
+            supervisor.begin([REDIS])
+            wait_for_redis(settings, supervisor)
+        supervisor.begin(names)
+    return Started(already, record is not None and record.fingerprint != ours, addresses(settings))
+
+
+def wait_ready(
+    settings: Settings, timeout: float = 60.0, *, progress: Callable[[str], None] = lambda name: None
+) -> None:
+    """Wait until every service does its work; `progress` is told the name of each that does.
+
+    Ready means: Redis answers, the worker has reported as a node, beat runs, Flower accepts connections.
+    Raises ServiceFailed, with the end of its log, for one that keeps ending or is not ready in time.
+    """
+    supervisor = _supervisor(settings)
+    record = supervisor.record()
+    port = record.flower_port if record else settings.flower_port
+    deadline = time.monotonic() + timeout
+    crashes = Crashes()
+    ready: set[str] = set()
+    while True:
+        infos = supervisor.infos()
+        if not infos:
+            raise supervisor.failed("supervisor", "has ended")
+        for info in infos:
+            if crashes.broken(info):
+                raise supervisor.failed(info["name"], "keeps ending")
+            if info["name"] not in ready and does_its_work(info, settings, port):
+                ready.add(info["name"])
+                progress(info["name"])
+        waiting = {info["name"] for info in infos} - ready
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise supervisor.failed(min(waiting), f"was not ready after {timeout:g}s")
+        time.sleep(POLL)
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
@@ -107,48 +123,56 @@ def status(settings: Settings) -> list[ServiceStatus]:
     order = {name: place for place, name in enumerate((REDIS, WORKER, BEAT, FLOWER))}
     found = [
         ServiceStatus(info["name"], info["statename"].lower(), info["pid"] or None, info["description"])
-        for info in _infos(places_of(settings))
+        for info in _supervisor(settings).infos()
     ]
     return sorted(found, key=lambda service: order.get(service.name, len(order)))
 
 
 def running(settings: Settings) -> bool:
     """Whether the services' supervisor answers."""
-    return _answers(places_of(settings))
+    return _supervisor(settings).answers()
 
 
 def addresses(settings: Settings) -> dict[str, str]:
     """Where the services are reached, as they were started: `{"dashboard": "http://127.0.0.1:5555"}`."""
-    record = _record(places_of(settings))
+    record = _supervisor(settings).record()
     port = record.flower_port if record else settings.flower_port
     return {"dashboard": f"http://127.0.0.1:{port}"}
 
 
-def stop(settings: Settings, *, apps: bool = False, at_once: bool = False) -> bool:
-    """Stop the services, Redis last; with `apps`, the managed apps too. Returns whether anything ran.
+def log_of(settings: Settings, service: str) -> Path:
+    """Where one service's output goes."""
+    return _supervisor(settings).places.log(service)
 
-    A worker ends softly: it finishes what it can and gives the rest back. `at_once` does not wait for that.
+
+def stop(settings: Settings, *, apps: bool = False, at_once: bool = False) -> bool:
+    """Stop the services, Redis last; with `apps`, the managed apps too. Returns whether any service ran.
+
+    A worker ends softly: it finishes what it can and gives the rest back; `at_once` does not wait for that.
     """
-    places = places_of(settings)
-    ran = _answers(places)
-    if ran:
-        with _supervisor(places) as supervisor:
-            names = [info["name"] for info in supervisor.getAllProcessInfo()]
-            _stop_programs(supervisor, [name for name in names if name != REDIS], places, kill=at_once)
-            _stop_programs(supervisor, [name for name in names if name == REDIS], places, kill=False)
-            with contextlib.suppress(OSError, http.client.HTTPException):  # it may be gone before it has answered
-                supervisor.shutdown()
-        _wait_gone(places)
+    supervisor = _supervisor(settings)
+    names = [info["name"] for info in supervisor.infos()]
+    if names:
+        supervisor.end([name for name in names if name != REDIS], kill=at_once)
+        supervisor.end([name for name in names if name == REDIS])
+        supervisor.shut_down()
     if apps:
         from runtimes.supervisord import Supervisor
 
         Supervisor(settings.home).shutdown()
-    return ran
+    return bool(names)
 
 
-def places_of(settings: Settings) -> Places:
-    """Where this installation's services keep their files."""
-    return Places.of(settings.home, Path(tempfile.gettempdir()))
+def _supervisor(settings: Settings) -> ServiceSupervisor:
+    return ServiceSupervisor(Places.of(settings.home, Path(tempfile.gettempdir())))
+
+
+@contextlib.contextmanager
+def _only_one(places: Places) -> Iterator[None]:
+    """Two commands at once must not start two supervisors."""
+    with places.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _redis_argv(settings: Settings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from cli import exits, options, output
 
 
-@click.command()
+@click.command(short_help="Go back to an earlier release.")
 @options.name
 @click.option("--to", metavar="VERSION", help="This version; default: the release before the one that runs.")
 @options.no_wait
@@ -42,7 +43,7 @@ def remove(name: str, yes: bool, no_wait: bool, as_json: bool) -> int:
     """Stop an app and take it off its nodes. While it is in Git, the next sync brings it back."""
     from tasks import api
 
-    if not yes and click.get_text_stream("stdin").isatty():
+    if not yes and sys.stdin.isatty():
         click.confirm(f"Stop {name} and take it off its nodes?", abort=True, err=True)
     return _carry_out(lambda: api.remove(name), no_wait, as_json)
 

@@ -32,13 +32,15 @@ def config(as_json: bool) -> int:
         return exits.OK
     from rich.text import Text
 
-    from cli.screens.style import plain, table
+    from cli.screens.style import fluid, plain, table
 
     screen = table("SETTING", "VALUE", "FROM", flexible="VALUE")
     for row in rows:
         source = str(row["source"])
         screen.add_row(
-            plain(row["variable"]), plain(_text(str(row["setting"]), row["value"])), Text(source, style="dim" if source == "default" else "")
+            plain(row["variable"]),
+            fluid(_text(str(row["setting"]), row["value"])),
+            Text(source, style="dim" if source == "default" else ""),
         )
     output.show(screen)
     return exits.OK

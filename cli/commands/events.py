@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
@@ -22,16 +24,7 @@ def events(follow: bool, app: str | None, count: int, as_json: bool) -> int:
     if as_json and not follow:
         output.print_json(last)
         return exits.OK
-    if as_json:
-        show = output.print_json_line
-    else:
-        from cli.screens.records import event_line
-
-        screen = output.console()
-
-        def show(event: object) -> None:
-            screen.print(event_line(event), soft_wrap=True)  # type: ignore[arg-type]
-
+    show = output.print_json_line if as_json else _printer()
     for event in last:
         show(event)
     if not follow:
@@ -44,3 +37,10 @@ def events(follow: bool, app: str | None, count: int, as_json: bool) -> int:
             show(event)
             sys.stdout.flush()
     return exits.OK
+
+
+def _printer() -> Callable[[Mapping[str, Any]], None]:
+    from cli.screens.records import event_line
+
+    screen = output.console()
+    return lambda event: screen.print(event_line(event), soft_wrap=True)

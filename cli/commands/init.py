@@ -11,7 +11,7 @@ from cli import exits
 from cli.example import FILES
 
 
-@click.command()
+@click.command(short_help="Write an example repository.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def init(folder: Path) -> int:
     """Write an example repository into a new or empty folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cli import exits, options, output
     "live_file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="Plan against this exported state (`celeriac status --live --json`) instead of the machines.",
+    help="Plan against this exported state (`celeriac status --live`) instead of the machines.",
 )
 @options.as_json
 def plan(revision: str | None, live_file: Path | None, as_json: bool) -> int:
@@ -39,10 +40,11 @@ def plan(revision: str | None, live_file: Path | None, as_json: bool) -> int:
 def _read(path: Path) -> dict[str, Any]:
     import msgspec
 
-    content = click.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
+    content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     try:
-        return msgspec.json.decode(content, type=dict[str, Any])
+        return dict(msgspec.json.decode(content, type=dict[str, Any]))
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise MisuseError(
-            f"{path}: is not an exported state: {error}", hint="write one with: celeriac status --live --json > live.json"
+            f"{path}: is not an exported state: {error}",
+            hint="write one with: celeriac status --live > live.json",
         ) from error

@@ -7,7 +7,7 @@ import click
 from cli import exits, output
 
 
-@click.command()
+@click.command(short_help="The JSON Schema of app.yaml, for editors.")
 def schema() -> int:
     """The JSON Schema of app.yaml, for editors: completion and checks while you type."""
     from specs.jsonschema import json_schema

@@ -12,9 +12,11 @@ from cli import exits
 from cli.text import clock
 
 
-@click.command()
+@click.command(short_help="Leave an app, or everything, exactly as it is.")
 @click.argument("name", metavar="[NAME]", required=False)
-@click.option("--until", metavar="TIME", help="Until then, by itself: 30m, 2h, or 2026-03-01T18:00 (UTC unless it says).")
+@click.option(
+    "--until", metavar="TIME", help="Until then, by itself: 30m, 2h, or 2026-03-01T18:00 (UTC unless it says)."
+)
 @click.option("--reason", default="", metavar="TEXT", help="Shown to everyone who wonders.")
 def suspend(name: str | None, until: str | None, reason: str) -> int:
     """Leave an app (without NAME: everything) exactly as it is until it is resumed."""
@@ -28,7 +30,7 @@ def suspend(name: str | None, until: str | None, reason: str) -> int:
     return exits.OK
 
 
-@click.command()
+@click.command(short_help="Take an app, or everything, up again.")
 @click.argument("name", metavar="[NAME]", required=False)
 def resume(name: str | None) -> int:
     """Take an app (without NAME: everything) up again."""

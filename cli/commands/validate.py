@@ -9,7 +9,7 @@ import click
 from cli import exits, options, output
 
 
-@click.command()
+@click.command(short_help="Check the specs in a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
 @click.option("--apps-dir", metavar="FOLDER", help="The folder of the apps in DIR; default: the setting, else apps.")
 @options.as_json

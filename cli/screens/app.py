@@ -45,7 +45,11 @@ def app_screen(name: str, app: Mapping[str, Any], now: datetime) -> RenderableTy
     ]
     nodes = app.get("nodes")
     if isinstance(nodes, Mapping) and len(nodes) > 1:
-        parts += [Text(), Text("On its nodes", style="bold"), facts(*((node, _node(s)) for node, s in sorted(nodes.items())))]
+        parts += [
+            Text(),
+            Text("On its nodes", style="bold"),
+            facts(*((node, _node(s)) for node, s in sorted(nodes.items()))),
+        ]
     if in_trouble(app):
         parts += [Text(), Text(f"celeriac why {printable(name)} says what to do", style="dim")]
     return Group(*parts)
@@ -53,7 +57,9 @@ def app_screen(name: str, app: Mapping[str, Any], now: datetime) -> RenderableTy
 
 def why_screen(answer: Mapping[str, Any]) -> RenderableType:
     """A colleague's answer: how it stands, what happened, what to do, and what the app said last."""
-    first = Text.assemble((printable(answer["app"]), "bold"), " is ", word(answer["sync"]), ", ", word(answer["status"]))
+    first = Text.assemble(
+        (printable(answer["app"]), "bold"), " is ", word(answer["sync"]), ", ", word(answer["status"])
+    )
     first.append(" and ")
     first.append_text(word(answer["health"]))
     if answer.get("reason"):

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cli.screens.style import plain, table
+from cli.screens.style import fluid, plain, table
 from cli.text import one_line, printable, short
 
 _MARKS = {
@@ -62,7 +62,7 @@ def _actions(actions: Iterable[Mapping[str, Any]]) -> RenderableType:
             plain(action["app"], "bold"),
             Text(versions),
             plain(action.get("node"), "dim"),
-            Text(why, style="dim"),
+            fluid(why, "dim"),
         )
     return rows
 

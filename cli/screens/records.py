@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from celeriac.units import format_duration
-from cli.screens.style import plain, table, word
+from cli.screens.style import fluid, plain, table, word
 from cli.text import ago, clock, one_line, printable, short, since
 
 
@@ -50,7 +50,7 @@ def history_screen(name: str, changes: Iterable[Mapping[str, Any]], now: datetim
             plain(change.get("node"), "dim"),
             Text(format_duration(float(took)) if took is not None else "", style="dim"),
             Text(commit, style="dim"),
-            Text(one_line(change.get("why") or change.get("subject"))),
+            fluid(one_line(change.get("why") or change.get("subject"))),
         )
     return rows if rows.row_count else Text(f"Nothing has happened to {printable(name)} yet.")
 
@@ -68,6 +68,6 @@ def nodes_screen(nodes: Iterable[Mapping[str, Any]], now: datetime) -> Renderabl
             Text(since(node.get("started_at"), now) if alive else "", style="dim"),
             plain(node.get("runtime")),
             plain(node.get("version")),
-            Text(labels, style="dim"),
+            fluid(labels, "dim"),
         )
     return rows if rows.row_count else Text("No node has reported yet. A worker reports within seconds of its start.")

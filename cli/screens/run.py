@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from celeriac.units import format_duration
-from cli.screens.style import plain, table, word
+from cli.screens.style import fluid, plain, table, word
 from cli.text import one_line, printable, short
 
 _ENDED = {"ok", "failed", "blocked", "superseded"}
@@ -32,7 +32,10 @@ def progress(run: Mapping[str, Any], seconds: float) -> RenderableType:
     at_work = [step for step in steps if step["state"] in {"running", "ready"}]
     for step in at_work[:_ROWS]:
         rows.add_row(
-            plain(_subject(step), "bold"), plain(step["task"]), word(step["state"]), plain(one_line(step.get("message"), 60))
+            plain(_subject(step), "bold"),
+            plain(step["task"]),
+            word(step["state"]),
+            fluid(one_line(step.get("message"), 60)),
         )
     parts: list[RenderableType] = [line, rows]
     if len(at_work) > _ROWS:

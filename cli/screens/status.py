@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.screens.style import COLOURS, plain, table, word
+from cli.screens.style import COLOURS, fluid, plain, table, word
 from cli.text import ago, one_line, printable, short, since
 
 _REASONS_SHOWN = 20
@@ -47,9 +47,10 @@ def overview(status: Mapping[str, Any], now: datetime, *, height: int | None = N
 
 
 def headline(status: Mapping[str, Any], now: datetime) -> Text:
-    """The whole in one line: `● synced  a1b2c3d4e on main  12 of 12 healthy  synced 12s ago, next in 48s`."""
+    """The whole in one line: `● synced  a1b2c3d4e on main  12/12 healthy  last sync 12s ago, next in 48s`."""
     state = printable(status["status"])
-    line = Text.assemble(("● ", COLOURS.get(state, "")), word(state))
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line = line.append("● ", COLOURS.get(state, "")).append_text(word(state))
     revision = short(status.get("revision"))
     branch = printable(status.get("branch"))
     if revision:
@@ -58,18 +59,21 @@ def headline(status: Mapping[str, Any], now: datetime) -> Text:
     elif branch:
         line.append(f"  {branch}")
     if status["app_count"]:
-        line.append(f"  {status['healthy_count']} of {status['app_count']} healthy")
+        line.append(f"  {status['healthy_count']}/{status['app_count']} healthy")
     times = f"last sync {ago(status.get('last_sync'), now)}"
     if status.get("next_sync"):
-        times += f", next {ago(status['next_sync'], now)}".replace("next now", "next now")
+        times += f", next {ago(status['next_sync'], now)}"
     line.append(f"  {times}", style="dim")
     return line
 
 
 def in_trouble(app: Mapping[str, Any]) -> bool:
     """Whether somebody should look at this app."""
-    return app["sync"] in {"invalid", "blocked"} or app["status"] == "failed" or app["health"] == "unhealthy" or bool(
-        app["sync"] not in _FINE and app.get("reason")
+    return (
+        app["sync"] in {"invalid", "blocked"}
+        or app["status"] == "failed"
+        or app["health"] == "unhealthy"
+        or bool(app["sync"] not in _FINE and app.get("reason"))
     )
 
 
@@ -77,8 +81,8 @@ def version(app: Mapping[str, Any]) -> Text:
     """What runs, and what should: `1.2.0 → 1.3.0`."""
     runs, wanted = printable(app.get("version")), printable(app.get("desired_version"))
     if not wanted or wanted == runs:
-        return Text(runs or "–")
-    return Text.assemble(runs or "–", (" → ", "dim"), (wanted, "yellow"))
+        return Text(runs or "-")
+    return Text.assemble(runs or "-", (" → ", "dim"), (wanted, "yellow"))
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iterable[str]:
@@ -104,7 +108,7 @@ def _rows(apps: Mapping[str, Mapping[str, Any]], names: Iterable[str], now: date
         app = apps[name]
         up = since(app.get("started_at"), now) if app["status"] == "running" else ""
         rows.add_row(
-            plain(name, "bold"),
+            fluid(name, "bold"),
             version(app),
             word(app["sync"]),
             word(app["status"]),
@@ -118,12 +122,11 @@ def _rows(apps: Mapping[str, Mapping[str, Any]], names: Iterable[str], now: date
 def _reasons(apps: Mapping[str, Mapping[str, Any]], troubled: list[str], shown: int) -> Iterable[RenderableType]:
     for name in troubled[:shown]:
         app = apps[name]
-        line = Text.assemble((f"{printable(name)}: ", "bold"))
-        line.append(printable(app.get("reason")), style=COLOURS.get(app["sync"], "yellow"))
+        line = Text.assemble((f"{printable(name)}:", "bold"))
+        if app.get("reason"):
+            line.append(f" {printable(app['reason'])}", style=COLOURS.get(app["sync"], "yellow"))
         message = one_line(app.get("message"), 400)
-        if message:
-            line.append((" " if line.plain.endswith(": ") is False else "") + message)
-        yield line
+        yield line.append(f" {message}" if message else "")
     left = len(troubled) - shown
     if left > 0:
         yield Text(f"… and {left} more that need a look", style="dim")

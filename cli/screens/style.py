@@ -62,11 +62,16 @@ def table(*columns: str, flexible: str = "") -> Table:
     """An empty table without lines. `flexible` names the column that gives way where room is short."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
     for column in columns:
-        if column == flexible:
-            made.add_column(column, overflow="ellipsis", no_wrap=True, ratio=None, min_width=8)
-        else:
-            made.add_column(column, no_wrap=True, overflow="ellipsis")
+        # rich takes room from columns that may wrap; the cells of this one, made by `fluid`, are cut instead
+        made.add_column(
+            column, no_wrap=column != flexible, overflow="ellipsis", min_width=8 if column == flexible else None
+        )
     return made
+
+
+def fluid(value: Any, style: str = "") -> Text:
+    """A value for the column of a table that gives way: on one line, cut where room is short."""
+    return Text(printable(value), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def facts(*rows: tuple[str, Any]) -> Table:

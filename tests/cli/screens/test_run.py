@@ -1,0 +1,55 @@
+"""A run as it goes on and as it ended."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from cli.screens.run import progress, step_lines, summary
+
+
+def step(app: str, state: str, task: str = "deploy", **given: Any) -> dict[str, Any]:
+    return {"app": app, "node": "n1", "task": task, "state": state, "reason": "", "message": "", **given}
+
+
+def test_each_change_of_a_step_is_a_line_once() -> None:
+    seen: dict[tuple[str, str, str], str] = {}
+    first = {"run": "r", "steps": [step("db", "running"), step("web", "pending")]}
+    second = {"run": "r", "steps": [step("db", "ok"), step("web", "failed", reason="BuildFailed", message="no such")]}
+    assert list(step_lines(seen, first)) == ["db on n1: deploy running"]
+    assert list(step_lines(seen, first)) == []
+    assert list(step_lines(seen, second)) == ["db on n1: deploy ok", "web on n1: deploy failed (BuildFailed: no such)"]
+
+
+def test_screen_of_a_large_run_stays_small() -> None:
+    steps = [step(f"app-{number}", "running") for number in range(500)]
+    out = io.StringIO()
+    Console(file=out, width=80).print(progress({"run": "r1", "steps": steps}, 3.0))
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("run r1  0 of 500 steps")
+    assert len(lines) == 14
+    assert lines[-1] == "… and 488 more"
+
+
+def test_summary_tells_the_end_and_each_step_that_did_not_do_its_work() -> None:
+    record = {
+        "run": "r1",
+        "revision": "b" * 40,
+        "status": "degraded",
+        "duration": 4.25,
+        "steps": [step("db", "failed", reason="BuildFailed", message="no"), step("web", "blocked"), step("x", "ok")],
+        "counts": {"ok": 1, "failed": 1, "blocked": 1, "pending": 0},
+        "error": "",
+    }
+    assert [line.plain for line in summary(record)] == [
+        "run r1 ended: degraded at bbbbbbbbb  1 ok, 1 failed, 1 blocked  in 4.2s",
+        "db on n1: deploy failed (BuildFailed: no)",
+        "web on n1: deploy blocked",
+    ]
+
+
+def test_error_of_the_run_itself_is_told() -> None:
+    record = {"run": "r1", "status": "error", "error": "the repository cannot be reached"}
+    assert [line.plain for line in summary(record)][1] == "error: the repository cannot be reached"
