@@ -82,6 +82,9 @@ class ServiceSupervisor:
 
     def end(self, names: Sequence[str], *, kill: bool = False) -> None:
         """Stop `names` side by side and wait until they have ended; supervisord kills those that take too long."""
+        # A signal that comes between supervisord's fork and exec is lost: what was begun just now gets its second.
+        while any(i["name"] in names and i["statename"] == "STARTING" and i["now"] == i["start"] for i in self.infos()):
+            time.sleep(POLL)
         with self._proxy() as supervisor:
             for name in names:
                 with contextlib.suppress(xmlrpc.client.Fault):  # it does not run

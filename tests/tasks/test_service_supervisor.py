@@ -34,6 +34,7 @@ def supervisor() -> Iterator[ServiceSupervisor]:
         made = ServiceSupervisor(places)
         yield made
         if made.answers():
+            made.end(list(pids(made)))
             made.shut_down()
 
 
@@ -85,8 +86,9 @@ def test_end_stops_side_by_side_and_shut_down_leaves_nothing(supervisor: Service
 
 
 def test_a_new_one_waits_for_one_that_is_about_to_end(supervisor: ServiceSupervisor) -> None:
-    first = launch(supervisor, Program("one", SLEEP))
+    first = launch(supervisor, Program("one", (*SLEEP[:-1], f"print('on', flush=True); {SLEEP[-1]}")))
     supervisor.begin(["one"])
+    until(lambda: "on" in supervisor.places.log("one").read_text())
     os.kill(first, signal.SIGTERM)
     until(lambda: not supervisor.answers())
     second = launch(supervisor, Program("one", SLEEP))
