@@ -6,7 +6,7 @@ Whatever `runtimes.testing` asks of a runtime is promised by every built-in one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from specs.model import AppSpec
 __all__ = ["AppSpec", "AppState", "Runtime", "RuntimeContext", "RuntimeFailure", "Superseded"]
 
 
-class RuntimeFailure(CeleriacError):
+class RuntimeFailure(CeleriacError):  # noqa: N818 - the name that DESIGN section 4 gives it
     """An app could not be brought to, or kept in, its desired state on this node.
 
     `step` is one of build, start, health, stop, reconfigure, remove; `output` the last lines that the
@@ -28,7 +28,14 @@ class RuntimeFailure(CeleriacError):
     reason = "RuntimeFailure"
 
     def __init__(
-        self, app: str, step: str, message: str, *, output: Sequence[str] = (), reason: str | None = None, hint: str = ""
+        self,
+        app: str,
+        step: str,
+        message: str,
+        *,
+        output: Sequence[str] = (),
+        reason: str | None = None,
+        hint: str = "",
     ) -> None:
         super().__init__(message, reason=reason, hint=hint)
         self.app = app
@@ -71,11 +78,29 @@ def _no_build(spec: AppSpec) -> Path:
     raise RuntimeFailure(spec.name, "build", "this runtime was given nothing to build releases with")
 
 
+def _declared_processes(spec: AppSpec, release: Path) -> Mapping[str, tuple[str, ...]]:
+    """The processes that the spec spells out, else the one command that DESIGN section 2 says."""
+    if spec.run.processes:
+        return spec.run.processes
+    if spec.run.app:
+        raise RuntimeFailure(
+            spec.name,
+            "start",
+            f"this runtime was given nothing to host run.app {spec.run.app!r} with",
+            hint="set run.command to a server that serves it",
+        )
+    script = release / "venv" / "bin" / spec.name
+    if script.is_file():
+        return {"main": (str(script),)}
+    return {"main": (str(release / "venv" / "bin" / "python"), "-m", spec.name.replace("-", "_"))}
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeContext:
     """What a runtime is made with: `MyRuntime(context)`.
 
-    `build` returns the complete release folder of a spec, building it when absent. `report` tells
+    `build` returns the complete release folder of a spec, building it when absent. `resolve` gives
+    the argv of each process of a spec in its release folder. `report` tells
     the phase the work is in: fetching, building, stopping, starting, probing. `cancelled` is true when a
     newer desired state waits: a long wait should then raise Superseded.
     """
@@ -86,3 +111,4 @@ class RuntimeContext:
     report: Callable[[str], None] = lambda phase: None
     cancelled: Callable[[], bool] = lambda: False
     keep_releases: int = 3
+    resolve: Callable[[AppSpec, Path], Mapping[str, tuple[str, ...]]] = _declared_processes

@@ -1,0 +1,175 @@
+"""The runtime that runs nothing: for tests of everything above it, for benchmarks and for dry runs.
+
+One small file per app under `<home>/noop`, replaced in one step, is all it does; so it is quick, and
+every process of a node sees the same apps. It passes the same conformance suite as `process`.
+
+An app's own env tells it to misbehave:
+
+- NOOP_SLEEP=SECONDS: each deploy, upgrade and reconfigure takes that long (and gives way to a newer state);
+- NOOP_FAIL=deploy,upgrade,reconfigure,remove,build: those fail; `build` fails before anything changed;
+- NOOP_UNHEALTHY=1: the app is brought to its spec but never becomes healthy.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
+from runtimes.files import is_app_name, write_atomic
+from specs.appstate import AppState
+from specs.digest import digest
+from specs.model import AppSpec
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is in a file: the state, and whether a removal must fail."""
+
+    state: AppState
+    fail_remove: bool = False
+
+
+_decoder = msgspec.json.Decoder(_Kept)
+
+
+class NoopRuntime:
+    """Remembers what it was told to run, on disk, and says so."""
+
+    def __init__(self, context: RuntimeContext) -> None:
+        self.context = context
+        self._folder = context.home / "noop"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._read: dict[str, tuple[tuple[int, int], AppState]] = {}
+
+    def deploy(self, spec: AppSpec) -> AppState:
+        """Say that `spec` runs."""
+        return self._bring(spec, "deploy")
+
+    def upgrade(self, spec: AppSpec, old_version: str) -> AppState:
+        """Say that `spec` runs instead of what ran before."""
+        return self._bring(spec, "upgrade")
+
+    def reconfigure(self, spec: AppSpec) -> AppState:
+        """Say that `spec` runs with its new environment."""
+        return self._bring(spec, "reconfigure")
+
+    def remove(self, name: str) -> None:
+        """Forget the app `name`."""
+        if not is_app_name(name):
+            return
+        path = self._path(name)
+        try:
+            kept = _decoder.decode(path.read_bytes())
+        except FileNotFoundError:
+            return
+        if kept.fail_remove:
+            raise RuntimeFailure(name, "remove", "told to fail by NOOP_FAIL")
+        path.unlink(missing_ok=True)
+
+    def record(self, spec: AppSpec) -> AppState:
+        """Take over what changes nothing that runs: description, icon, health and the like."""
+        before = self.current(spec.name)
+        if before is None:
+            return self.deploy(spec)
+        state = replace(
+            self._state(spec, digest_text=str(digest(spec))),
+            status=before.status,
+            health=before.health,
+            started_at=before.started_at,
+            message=before.message,
+        )
+        self._write(spec, state)
+        return state
+
+    def current(self, name: str) -> AppState | None:
+        """The state of one app; None when it is not there."""
+        if not is_app_name(name):
+            return None
+        try:
+            return _decoder.decode(self._path(name).read_bytes()).state
+        except FileNotFoundError:
+            return None
+
+    def current_state(self) -> dict[str, AppState]:
+        """Every app that any process of this node deployed. Files that did not change are not read again."""
+        read: dict[str, tuple[tuple[int, int], AppState]] = {}
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if not entry.name.endswith(".json"):
+                    continue
+                try:
+                    status = entry.stat()
+                    key = (status.st_ino, status.st_mtime_ns)
+                    known = self._read.get(entry.name)
+                    if known is None or known[0] != key:
+                        known = (key, _decoder.decode(Path(entry.path).read_bytes()).state)
+                except FileNotFoundError:  # removed since the folder was listed
+                    continue
+                read[entry.name] = known
+        self._read = read
+        return {state.name: state for _, state in read.values()}
+
+    def _bring(self, spec: AppSpec, what: str) -> AppState:
+        if not is_app_name(spec.name):
+            raise RuntimeFailure(spec.name, "start", "that is not the name of an app")
+        failing = {word.strip() for word in spec.env.get("NOOP_FAIL", "").split(",")}
+        if "build" in failing:
+            raise RuntimeFailure(spec.name, "build", "told to fail by NOOP_FAIL")
+        if "NOOP_SLEEP" in spec.env:
+            self._sleep(spec)
+        state = self._state(spec, digest_text=str(digest(spec)))
+        before = self.current(spec.name)
+        if before is not None and before.digest == state.digest and before.started_at and before.status == "running":
+            state = replace(state, started_at=before.started_at)
+        if what in failing:
+            self._write(spec, replace(state, status="failed", health="unhealthy", message="told to fail by NOOP_FAIL"))
+            raise RuntimeFailure(
+                spec.name, "reconfigure" if what == "reconfigure" else "start", "told to fail by NOOP_FAIL"
+            )
+        if spec.env.get("NOOP_UNHEALTHY") == "1":
+            message = "told to be unhealthy by NOOP_UNHEALTHY"
+            self._write(spec, replace(state, status="failed", health="unhealthy", message=message))
+            raise RuntimeFailure(spec.name, "health", message)
+        if state != before:
+            self._write(spec, state)
+        return state
+
+    def _sleep(self, spec: AppSpec) -> None:
+        try:
+            end = time.monotonic() + float(spec.env["NOOP_SLEEP"])
+        except ValueError:
+            raise RuntimeFailure(spec.name, "start", "NOOP_SLEEP must be a number of seconds") from None
+        while (left := end - time.monotonic()) > 0:
+            if self.context.cancelled():
+                raise Superseded(f"{spec.name}: a newer desired state waits")
+            time.sleep(min(left, 0.05))
+
+    def _state(self, spec: AppSpec, *, digest_text: str) -> AppState:
+        return AppState(
+            name=spec.name,
+            version=spec.version,
+            revision=spec.revision,
+            digest=digest_text,
+            status="running",
+            health="healthy",
+            node=self.context.node,
+            started_at=datetime.now(UTC),
+            depends_on=spec.depends_on,
+            isolation=spec.isolation,
+            description=spec.description,
+            icon=spec.icon,
+        )
+
+    def _write(self, spec: AppSpec, state: AppState) -> None:
+        kept = _Kept(state, "remove" in spec.env.get("NOOP_FAIL", ""))
+        write_atomic(self._path(spec.name), _encoder.encode(kept))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"

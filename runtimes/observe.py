@@ -1,0 +1,274 @@
+"""What really runs, said truthfully: manifests, supervisor and live processes put together. Changes nothing.
+
+`state_of` is pure and decides what the facts of one app mean. `Observer` gathers the facts of all apps
+with one call of the supervisor, and reads again only what changed since the last time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from runtimes import logs, strays
+from runtimes.applied import Applied, AppliedStore
+from runtimes.files import write_atomic
+from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
+from runtimes.supervisord import Supervisor
+from specs.appstate import AppState, HealthStatus, Status
+from specs.digest import Digest
+
+_LAST_LINES = 5
+
+
+class HealthRecord(msgspec.Struct, frozen=True):
+    """What the last health check of an app found. `processes` are those it was about, as `pid:start`."""
+
+    processes: dict[str, str]
+    failures: int = 0
+    message: str = ""
+
+
+_record_decoder = msgspec.json.Decoder(HealthRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of one app. `processes` is None without a supervisor; `digests` are the stamped ones."""
+
+    applied: Applied
+    processes: Mapping[str, ProcessInfo] | None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    health: HealthRecord | None = None
+    drift: str = ""
+    trouble: str = ""
+
+
+def identity(info: ProcessInfo) -> str:
+    """One living process, told apart from a later one with the same id."""
+    return f"{info.pid}:{info.started:.0f}"
+
+
+def identities(processes: Mapping[str, ProcessInfo]) -> dict[str, str]:
+    """The identities of several processes, by name."""
+    return {name: identity(info) for name, info in processes.items()}
+
+
+def all_up(applied: Applied, processes: Mapping[str, ProcessInfo]) -> bool:
+    """Whether every process of the app lives and none is on its way out."""
+    return all(
+        (info := processes.get(name)) is not None and info.state in {"STARTING", "RUNNING"} and info.pid > 0
+        for name in applied.processes
+    )
+
+
+def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
+    """What the facts mean. `last_lines` are told where a process gave up."""
+    applied = facts.applied
+    status, health, message = _judge(facts, last_lines)
+    if facts.drift:
+        status, message = "failed", f"{facts.drift}: to be restored"
+    leader = (
+        next((facts.processes[n] for n in applied.processes if n in facts.processes), None) if facts.processes else None
+    )
+    started = max((info.started for info in (facts.processes or {}).values() if info.up), default=0.0)
+    return AppState(
+        name=applied.name,
+        version=applied.version,
+        revision=applied.revision,
+        digest=_digest(facts),
+        status=status,
+        health=health,
+        node=applied.node,
+        pid=leader.pid if leader is not None and leader.up else None,
+        path=applied.release,
+        started_at=datetime.fromtimestamp(started, UTC) if started else None,
+        message=message,
+        depends_on=applied.depends_on,
+        isolation=applied.isolation,
+        description=applied.description,
+        icon=applied.icon,
+    )
+
+
+def _judge(facts: Facts, last_lines: tuple[str, ...]) -> tuple[Status, HealthStatus, str]:
+    applied, processes = facts.applied, facts.processes
+    if processes is None:
+        return "stopped", "unknown", facts.trouble or "the supervisor is not running"
+    known = {name: processes[name] for name in applied.processes if name in processes}
+    if not known:
+        return "stopped", "unknown", "the supervisor does not know it"
+    given_up = [info for info in known.values() if info.state in {"FATAL", "UNKNOWN"}]
+    if given_up:
+        return "failed", "unhealthy", ended(given_up[0], last_lines)
+    if all_up(applied, known):
+        return _judge_up(facts, known)
+    ending = [info for info in known.values() if info.state in {"BACKOFF", "EXITED"}]
+    if ending:
+        return "starting", "unhealthy", f"{ending[0].name} ended and is started again"
+    down = [name for name in applied.processes if name not in known or known[name].state in {"STOPPED", "STOPPING"}]
+    if len(down) < len(applied.processes):
+        return "failed", "unhealthy", f"{', '.join(down)} does not run"
+    return "stopped", "unknown", "stopped on request" if applied.phase == "stopped" else "stopped"
+
+
+def _judge_up(facts: Facts, known: Mapping[str, ProcessInfo]) -> tuple[Status, HealthStatus, str]:
+    applied, record = facts.applied, facts.health
+    health: HealthStatus = "unknown"
+    message = applied.message
+    threshold = applied.health.threshold if applied.health else 1
+    if record is not None and record.processes == identities(known):
+        health = "healthy" if record.failures < threshold else "unhealthy"
+        message = record.message or message
+    elif applied.health is None and all(info.state == "RUNNING" for info in known.values()):
+        health = "healthy"  # the supervisor says RUNNING of what stayed up for 5 s
+    if applied.phase in {"switching", "starting"}:
+        return "starting", health, message
+    if applied.phase == "failed" and health != "healthy":
+        return "failed", "unhealthy", message
+    return "running", health, message
+
+
+def _digest(facts: Facts) -> str:
+    """The digest that is stamped in what lives; the applied one where that means the same, or nothing lives.
+
+    The record part of a digest changes without a restart, so it is taken from the manifest. A process that took
+    its environment over by a signal still shows the stamp of its start.
+    """
+    applied = facts.applied
+    for name, info in (facts.processes or {}).items():
+        if name not in applied.processes or not info.up or applied.reloaded.get(name) == identity(info):
+            continue
+        stamped = facts.digests.get(name, "")
+        if not stamped and info.state == "STARTING":  # not yet become the app
+            continue
+        if not Digest.parse(stamped).runs_like(applied.parts):
+            return stamped
+    return applied.digest
+
+
+def ended(info: ProcessInfo, last_lines: tuple[str, ...]) -> str:
+    """Why a process is not there, with what it said last."""
+    how = info.error or (f"exit code {info.exit_status}" if info.exit_status else "ended")
+    said = ": " + " | ".join(last_lines) if last_lines else ""
+    return f"{info.name} was given up after several starts ({how}){said}"
+
+
+class Observer:
+    """Gathers the facts of the apps of one home folder."""
+
+    def __init__(self, home: Path, store: AppliedStore, supervisor: Supervisor) -> None:
+        self._home = home
+        self._store = store
+        self._supervisor = supervisor
+        self._digests: dict[str, str] = {}
+        self._records: dict[str, tuple[tuple[int, int], HealthRecord | None]] = {}
+
+    def all(self) -> dict[str, AppState]:
+        """The state of every app of which something is applied."""
+        applied = self._store.all()
+        if not applied:
+            return {}
+        processes: dict[str, dict[str, ProcessInfo]] | None = None
+        trouble = ""
+        try:
+            processes = self._supervisor.processes()
+        except SupervisorGoneError:
+            trouble = "the supervisor is not running"
+        except SupervisorError as error:
+            trouble = error.message
+        self._forget_old(processes or {})
+        states = {}
+        for name, one in applied.items():
+            own = None if processes is None else processes.get(name, {})
+            states[name] = self._state(self._facts(one, own, trouble))
+        return states
+
+    def one(self, name: str) -> AppState | None:
+        """The state of one app; None when nothing of it is applied."""
+        applied = self._store.get(name)
+        if applied is None:
+            return None
+        try:
+            return self._state(self._facts(applied, self._supervisor.group(name, applied.processes), ""))
+        except SupervisorGoneError:
+            return self._state(self._facts(applied, None, ""))
+
+    def record(self, name: str) -> HealthRecord | None:
+        """What the last health check of `name` found."""
+        path = self._record_path(name)
+        try:
+            status = os.stat(path)  # noqa: PTH116 - one call per app and observation
+        except OSError:
+            return None
+        key = (status.st_ino, status.st_mtime_ns)
+        seen = self._records.get(name)
+        if seen is None or seen[0] != key:
+            try:
+                decoded = _record_decoder.decode(Path(path).read_bytes())
+            except (OSError, msgspec.MsgspecError):
+                decoded = None
+            seen = self._records[name] = (key, decoded)
+        return seen[1]
+
+    def put_record(self, name: str, record: HealthRecord) -> None:
+        """Remember what a health check found; nothing is written when it is what is known already."""
+        if self.record(name) != record:
+            write_atomic(Path(self._record_path(name)), msgspec.json.encode(record))
+
+    def stamped(self, app: str, info: ProcessInfo) -> str:
+        """The digest that a living process was started with; empty when it cannot be told."""
+        key = f"{app}:{info.name}:{identity(info)}"
+        if key not in self._digests:
+            stamped = self._read_stamp(app, info)
+            if not stamped:
+                return ""
+            self._digests[key] = stamped
+        return self._digests[key]
+
+    def _facts(self, applied: Applied, processes: Mapping[str, ProcessInfo] | None, trouble: str) -> Facts:
+        digests = {n: self.stamped(applied.name, info) for n, info in (processes or {}).items() if info.up}
+        return Facts(applied, processes, digests, self.record(applied.name), self.drift(applied), trouble)
+
+    def drift(self, applied: Applied) -> str:
+        """What on disk is not as it was applied; empty when all is. While it is being changed nothing is."""
+        if applied.phase in {"switching", "removing", "stopped"}:
+            return ""
+        folder = f"{self._home}/apps/{applied.name}"
+        if os.path.realpath(f"{folder}/current") != os.path.realpath(applied.release):
+            return "the link to its release was changed"
+        if applied.venv and not os.path.exists(f"{applied.release}/venv/bin/python"):  # noqa: PTH110
+            return "its virtual environment is gone"
+        if self._store.env_sha256(applied.name) != applied.env_sha256:
+            return "its environment file was changed"
+        return ""
+
+    def _state(self, facts: Facts) -> AppState:
+        state = state_of(facts)
+        if state.status == "failed" and any(info.state == "FATAL" for info in (facts.processes or {}).values()):
+            lines = logs.tail(self._home, facts.applied.name, _LAST_LINES)
+            given_up = {info.name for info in (facts.processes or {}).values() if info.state == "FATAL"}
+            state = state_of(facts, tuple(line.text for line in lines if line.process in given_up)[-_LAST_LINES:])
+        return replace(state, message="being removed") if facts.applied.phase == "removing" else state
+
+    def _read_stamp(self, app: str, info: ProcessInfo) -> str:
+        try:
+            stamped = strays.stamped_digest(psutil.Process(info.pid))
+        except psutil.Error:
+            return ""
+        if not stamped:  # it wrote over its environment, as those do that change their title
+            noted = strays.read_stamp(self._home / "apps" / app, info.name)
+            stamped = noted.digest if noted is not None and noted.pid == info.pid else ""
+        return stamped
+
+    def _forget_old(self, processes: Mapping[str, Mapping[str, ProcessInfo]]) -> None:
+        if len(self._digests) > 64 + 4 * sum(len(group) for group in processes.values()):
+            self._digests.clear()
+
+    def _record_path(self, name: str) -> str:
+        return f"{self._home}/apps/{name}/health.json"

@@ -1,0 +1,156 @@
+"""Processes of our apps that no supervisor watches any more, found and ended.
+
+A supervisor that is killed leaves its apps alive, and a new one would start second copies beside
+them (measured in the stack notes). Our processes carry the stamps that the launcher set, so they are
+found by their environment; one that wrote over it is still found by the id and start time that the
+launcher noted. Ids are never trusted without the start time, since the system uses them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from runtimes.launch import marked_pids, start_ticks
+
+
+class RunStamp(msgspec.Struct, frozen=True):
+    """What the launcher noted when it started a process."""
+
+    pid: int
+    ticks: int
+    digest: str
+
+
+_decoder = msgspec.json.Decoder(RunStamp)
+
+
+def home_id(home: Path) -> str:
+    """A stable id of this home folder, stamped into every process that is started from it."""
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+
+
+def read_stamp(app_folder: Path, process: str) -> RunStamp | None:
+    """What the launcher noted of `process`; None when it never ran."""
+    try:
+        return _decoder.decode((app_folder / "run" / process).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def find(home: Path, app: str = "") -> list[psutil.Process]:
+    """Every living process that was started from `home`, of `app` alone where given."""
+    marks = [f"CELERIAC_HOME_ID={home_id(home)}", *([f"CELERIAC_APP={app}"] if app else [])]
+    pids = set(marked_pids(marks) if Path("/proc").is_dir() else _marked_by_psutil(marks))
+    folders = [home / "apps" / app] if app else _app_folders(home)
+    for folder in folders:
+        for stamp in _stamps(folder):
+            if stamp.ticks and start_ticks(stamp.pid) == stamp.ticks:
+                pids.add(stamp.pid)
+    pids.discard(os.getpid())
+    return pinned(sorted(pids))
+
+
+def pinned(pids: Iterable[int]) -> list[psutil.Process]:
+    """Those of `pids` that live, pinned by their start times."""
+    return [process for pid in pids if (process := _alive(pid)) is not None]
+
+
+def descendants(pids: Iterable[int]) -> list[psutil.Process]:
+    """The processes `pids` and all below them, pinned by their start times."""
+    found: dict[int, psutil.Process] = {}
+    for pid in pids:
+        leader = _alive(pid)
+        if leader is None:
+            continue
+        found[pid] = leader
+        try:
+            found.update({child.pid: child for child in leader.children(recursive=True)})
+        except psutil.Error:  # it ended while we looked
+            continue
+    return list(found.values())
+
+
+def end(processes: Sequence[psutil.Process], *, grace: float) -> list[psutil.Process]:
+    """Ask `processes` to end, kill what has not after `grace` seconds; return what lives even then."""
+    if not processes:
+        return []
+    if grace > 0:
+        _signal_all(processes, "terminate")
+        processes = _wait(processes, grace)
+    _signal_all(processes, "kill")
+    return _wait(processes, 5.0)
+
+
+def _signal_all(processes: Iterable[psutil.Process], how: str) -> None:
+    for process in processes:
+        try:
+            getattr(process, how)()
+        except psutil.Error:  # gone, or not ours to end: `_wait` tells
+            continue
+
+
+def _wait(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    deadline = time.monotonic() + seconds
+    pause = 0.005
+    while True:
+        living = [process for process in processes if is_alive(process)]
+        if not living or time.monotonic() > deadline:
+            return living
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether this very process still runs; one that only waits to be reaped does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _alive(pid: int) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+    return process if is_alive(process) else None
+
+
+def _app_folders(home: Path) -> list[Path]:
+    apps = home / "apps"
+    return sorted(apps.iterdir()) if apps.is_dir() else []
+
+
+def _stamps(app_folder: Path) -> list[RunStamp]:
+    run = app_folder / "run"
+    names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
+    return [stamp for name in names if (stamp := read_stamp(app_folder, name)) is not None]
+
+
+def _marked_by_psutil(marks: Sequence[str]) -> list[int]:
+    """The slow way, for systems without /proc."""
+    wanted = dict(mark.split("=", 1) for mark in marks)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            env = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if all(env.get(name) == value for name, value in wanted.items()):
+            found.append(process.pid)
+    return found
+
+
+def stamped_digest(process: psutil.Process) -> str:
+    """The digest in the environment that `process` was started with; empty where it cannot be read."""
+    try:
+        return str(process.environ().get("CELERIAC_DIGEST", ""))
+    except (psutil.Error, OSError):
+        return ""

@@ -1,0 +1,129 @@
+"""The supervisor's files as text. Pure: values in, text out.
+
+An app's file depends on nothing but its name, the names of its processes and where things are: the
+commands, the environment and the release are read at start by the launcher. So an upgrade or a new
+environment changes no file here, needs no reload, and no secret ever gets into one.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import string
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from celeriac.errors import CeleriacError
+
+STARTS_SECONDS = 5  # up for that long is running; an end before it is a failed start (DESIGN section 2, health)
+STOP_SECONDS = 10
+_PROCESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_LOG_BYTES = "10MB"
+_LOG_BACKUPS = 3
+
+
+class SupervisorConfigError(CeleriacError):
+    """Something cannot be said in the supervisor's file format."""
+
+    reason = "SupervisorConfig"
+
+
+def escape(text: str) -> str:
+    """`text` as a value of the supervisor's files: its `%` stand for themselves.
+
+    Raises SupervisorConfigError for what would end the line or begin a comment.
+    """
+    if re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", text):
+        raise SupervisorConfigError(f"{text!r} holds control characters")
+    if re.search(r"(^|\s)[;#]", text):
+        raise SupervisorConfigError(f"{text!r} holds what reads as a comment")
+    return text.replace("%", "%%")
+
+
+def check_home(home: Path) -> None:
+    """Raises SupervisorConfigError when the supervisor cannot work in the folder `home`."""
+    try:
+        escape(str(home))
+        if set(str(home)) & set("*?[]"):
+            raise SupervisorConfigError(f"{str(home)!r} holds *, ?, [ or ]")
+    except SupervisorConfigError as error:
+        raise SupervisorConfigError(f"the home folder {error.message}", hint="choose another CELERIAC_HOME") from None
+
+
+def daemon_conf(home: Path, socket: Path, *, user: str, file_limit: int) -> str:
+    """The supervisor's own file. It includes every app's file beside it."""
+    folder = home / "supervisor"
+    lines = [
+        "[supervisord]",
+        "nodaemon=true",
+        f"logfile={escape(str(folder / 'supervisord.log'))}",
+        f"logfile_maxbytes={_LOG_BYTES}",
+        f"logfile_backups={_LOG_BACKUPS}",
+        f"pidfile={escape(str(folder / 'supervisord.pid'))}",
+        f"childlogdir={escape(str(home / 'logs'))}",
+        "identifier=celeriac",
+        "nocleanup=true",
+        f"minfds={file_limit}",
+        "minprocs=1",
+        *([f"user={escape(user)}"] if user else []),
+        "",
+        "[unix_http_server]",
+        f"file={escape(str(socket))}",
+        "chmod=0700",
+        "",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+        "",
+        "[include]",
+        "files=conf.d/*.conf",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def app_conf(home: Path, app: str, processes: Iterable[str], *, launcher: Sequence[str], home_id: str) -> str:
+    """The file of `app`: one group, one program per process, each started by `launcher`.
+
+    autostart is off: a new supervisor starts nothing before the strays of an older one are gone.
+    """
+    names = sorted(processes)
+    for name in names:
+        if not _PROCESS_NAME.fullmatch(name):
+            raise SupervisorConfigError(f"{app}: {name!r} is not a name for a process")
+    if not names:
+        raise SupervisorConfigError(f"{app}: there is no process to run")
+    text = f"[group:{app}]\nprograms={','.join(f'{app}.{name}' for name in names)}\n"
+    program = string.Template(_PROGRAM)
+    for name in names:
+        command = shlex.join([*launcher, str(home / "apps" / app), name])
+        text += program.substitute(
+            app=app,
+            name=name,
+            command=escape(command),
+            log=escape(str(home / "logs" / f"{app}.{name}.log")),
+            home_id=home_id,
+            starts=STARTS_SECONDS,
+            stops=STOP_SECONDS,
+            bytes=_LOG_BYTES,
+            backups=_LOG_BACKUPS,
+        )
+    return text
+
+
+_PROGRAM = """
+[program:$app.$name]
+process_name=$name
+command=$command
+environment=CELERIAC_APP="$app",CELERIAC_PROCESS="$name",CELERIAC_HOME_ID="$home_id"
+autostart=false
+autorestart=true
+startsecs=$starts
+startretries=3
+stopwaitsecs=$stops
+stopasgroup=false
+killasgroup=true
+redirect_stderr=true
+stdout_logfile=$log
+stdout_logfile_maxbytes=$bytes
+stdout_logfile_backups=$backups
+"""
