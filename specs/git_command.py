@@ -173,7 +173,10 @@ def usable_url(url: str) -> str:
     colon, slash = url.find(":"), url.find("/")
     if colon >= 0 and not 0 <= slash < colon:  # host:path, as scp takes it
         return url
-    return str(Path(url).expanduser().absolute())
+    try:
+            return str(Path(url).expanduser().absolute())
+        except RuntimeError:
+            raise ValueError(f"{url.split('/', 1)[0]} names the home folder of no known user") from None
 
 
 def mask(text: str, url: str = "") -> str:

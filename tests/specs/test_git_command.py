@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specs.git_command import (
@@ -89,8 +89,14 @@ def test_local_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert usable_url("~/conf") == str(tmp_path / "me/conf")
 
 
+def test_the_home_folder_of_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="no known user"):
+        usable_url("~nobody-of-that-name/conf")
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.text(max_size=30))
+@example("~0")
 def test_no_url_that_passes_is_an_option_or_a_helper(url: str) -> None:
     try:
         passed = usable_url(url)
