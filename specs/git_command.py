@@ -174,9 +174,9 @@ def usable_url(url: str) -> str:
     if colon >= 0 and not 0 <= slash < colon:  # host:path, as scp takes it
         return url
     try:
-            return str(Path(url).expanduser().absolute())
-        except RuntimeError:
-            raise ValueError(f"{url.split('/', 1)[0]} names the home folder of no known user") from None
+        return str(Path(url).expanduser().absolute())
+    except RuntimeError:
+        raise ValueError(f"{url.split('/', 1)[0]} names the home folder of no known user") from None
 
 
 def mask(text: str, url: str = "") -> str:
