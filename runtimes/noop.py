@@ -119,7 +119,7 @@ class NoopRuntime:
     def _bring(self, spec: AppSpec, what: str) -> AppState:
         if not is_app_name(spec.name):
             raise RuntimeFailure(spec.name, "start", "that is not the name of an app")
-        failing = {word.strip() for word in spec.env.get("NOOP_FAIL", "").split(",")}
+        failing = _failing(spec)
         if "build" in failing:
             raise RuntimeFailure(spec.name, "build", "told to fail by NOOP_FAIL")
         if "NOOP_SLEEP" in spec.env:
@@ -168,8 +168,12 @@ class NoopRuntime:
         )
 
     def _write(self, spec: AppSpec, state: AppState) -> None:
-        kept = _Kept(state, "remove" in spec.env.get("NOOP_FAIL", ""))
+        kept = _Kept(state, "remove" in _failing(spec))
         write_atomic(self._path(spec.name), _encoder.encode(kept))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
+
+
+def _failing(spec: AppSpec) -> set[str]:
+    return {word.strip() for word in spec.env.get("NOOP_FAIL", "").split(",")}

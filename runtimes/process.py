@@ -29,6 +29,7 @@ from pathlib import Path
 import msgspec
 
 from celeriac.errors import CeleriacError
+from celeriac.process import CommandCancelledError
 from runtimes import health, launch, logs, ports, releases, strays
 from runtimes.applied import ENV, Applied, AppliedStore, now
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
@@ -44,6 +45,7 @@ from specs.model import AppSpec
 
 _LOCK_LIMIT = 60.0
 _OUTPUT_LINES = 20
+_MESSAGE_LINES = 5
 
 
 class ProcessRuntime:
@@ -212,15 +214,17 @@ class ProcessRuntime:
         self.context.report("building")
         try:
             release = self.context.build(spec)
-            if applied is not None and applied.venv and Path(applied.release) == release:
-                if not (release / "venv" / "bin" / "python").exists():
-                    shutil.rmtree(release)  # complete or absent: half a release is neither
-                    release = self.context.build(spec)
+            known = applied is not None and applied.venv and Path(applied.release) == release
+            if known and not (release / "venv" / "bin" / "python").exists():
+                releases.discard(release)
+                release = self.context.build(spec)
             return release, self.context.resolve(spec, release)
         except (RuntimeFailure, Superseded):
             raise
+        except CommandCancelledError as error:
+            raise Superseded(f"{spec.name}: its build was given up, a newer desired state waits") from error
         except CeleriacError as error:
-            output = tuple(getattr(error, "tail", ()))
+            output = tuple(getattr(error, "output", ()) or getattr(error, "tail", ()))
             raise RuntimeFailure(
                 spec.name, "build", error.message, output=output, reason=error.reason, hint=error.hint
             ) from error
@@ -275,7 +279,8 @@ class ProcessRuntime:
             self._proved(applied)
             return self._state(applied.name)
         output = [line.text for line in logs.since(self.home, applied.name, before, _OUTPUT_LINES)][-_OUTPUT_LINES:]
-        self.store.put(replace(applied, phase="failed", message=result.message))
+        message = f"{result.message}: {' | '.join(output[-_MESSAGE_LINES:])}" if output else result.message
+        self.store.put(replace(applied, phase="failed", message=message))
         raise RuntimeFailure(
             applied.name,
             "start" if crashes.problem else "health",

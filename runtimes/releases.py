@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -42,3 +43,11 @@ def switch_current(app_folder: Path, release: Path) -> None:
 def drop_current(app_folder: Path) -> None:
     """Say that no release is in force."""
     current_link(app_folder).unlink(missing_ok=True)
+
+
+def discard(release: Path) -> None:
+    """Remove a release that is damaged. Killed at any point, it is complete as before or absent, never half there."""
+    aside = release.with_name(f".{release.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)  # of one that was killed here before
+    release.rename(aside)
+    shutil.rmtree(aside)
