@@ -17,6 +17,6 @@ def delay(attempts: int, key: str) -> float:
     """
     if attempts < 1:
         return 0.0
-    longest = min(FIRST * 2 ** min(attempts - 1, 20), LONGEST)
+    longest = min(FIRST * 2.0 ** min(attempts - 1, 20), LONGEST)
     share = int.from_bytes(hashlib.sha256(f"{key}:{attempts}".encode()).digest()[:4], "big") / 2**32
     return longest * (1 - _SPREAD * share)

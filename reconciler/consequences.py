@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from celeriac.errors import CeleriacError
-from runtimes.base import RuntimeFailure, Superseded
+from celeriac.process import CommandCancelledError
+from runtimes.base import Superseded
+from sources.failure import SourceFailure
 
 Consequence = Literal["retry", "superseded", "until_changed"]
 
-_UNTIL_CHANGED = frozenset(
-    {"ChecksumMismatch", "UnsafeArchive", "ArchiveTooLarge", "NothingToRun", "IsolationUnavailable", "Misuse"}
-)
+_UNTIL_CHANGED = frozenset({"IsolationUnavailable", "Misuse"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,22 @@ def classify(error: Exception) -> Verdict:
     """What follows from `error`. An unknown exception is retried: a bug of ours must not stop an app for good."""
     if isinstance(error, Superseded):
         return Verdict("superseded", "Superseded", error.message)
-    if isinstance(error, RuntimeFailure):
-        consequence: Consequence = "until_changed" if error.reason in _UNTIL_CHANGED else "retry"
-        return Verdict(consequence, error.reason, _with_output(error.message, error.output, error.hint), error.step)
+    if isinstance(error, CommandCancelledError):
+        return Verdict("superseded", "Superseded", "given up: a newer desired state waits")
     if isinstance(error, CeleriacError):
         output = tuple(getattr(error, "output", ()) or getattr(error, "tail", ()))
-        consequence = "until_changed" if error.reason in _UNTIL_CHANGED else "retry"
-        step = str(getattr(error, "step", ""))
-        return Verdict(consequence, error.reason, _with_output(error.message, output, error.hint), step)
+        message = _with_output(error.message, output, error.hint)
+        consequence: Consequence = "retry" if _may_pass(error) else "until_changed"
+        return Verdict(consequence, error.reason, message, str(getattr(error, "step", "")))
     return Verdict("retry", type(error).__name__, f"unexpected {type(error).__name__}: {error}")
+
+
+def _may_pass(error: CeleriacError) -> bool:
+    """Whether it may go well later with nobody changing the spec; what `sources` says of its own failures counts."""
+    if error.reason in _UNTIL_CHANGED:
+        return False
+    source = error if isinstance(error, SourceFailure) else error.__cause__
+    return source.retryable if isinstance(source, SourceFailure) else True
 
 
 def _with_output(message: str, output: tuple[str, ...], hint: str) -> str:

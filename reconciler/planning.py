@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from state.outcomes import Outcome
-
 from reconciler.placement import place
 from reconciler.plan import Action, Change, Held, Plan, identify
 from reconciler.policy import Policy
 from specs.appstate import AppState
 from specs.desired import DesiredApp
 from specs.digest import Digest
+from state.outcomes import Outcome
 
 Live = Mapping[str, Mapping[str, AppState]]
 
@@ -251,13 +250,17 @@ def _sorted(changes: Mapping[str, Change]) -> tuple[Change, ...]:
             followers.setdefault(need, []).append(key)
     order: list[Change] = []
     ready = sorted(key for key, needs in waiting.items() if not needs)
-    while ready:
+    placed: set[str] = set()
+    while len(placed) < len(changes):
+        if not ready:  # what was recorded at different times may form a circle, which only removals can
+            ready = [min(key for key in changes if key not in placed)]
         following: list[str] = []
         for key in ready:
-            order.append(replace(changes[key], needs=tuple(n for n in changes[key].needs if n in changes)))
+            order.append(replace(changes[key], needs=tuple(n for n in changes[key].needs if n in placed)))
+            placed.add(key)
             for follower in followers.get(key, ()):
                 waiting[follower].discard(key)
-                if not waiting[follower]:
+                if not waiting[follower] and follower not in placed:
                     following.append(follower)
         ready = sorted(following)
     return tuple(order)
