@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import is_running, wait_for
 
 from celeriac import process
 from celeriac.errors import CeleriacError
@@ -30,20 +29,6 @@ ROOT = Path(__file__).parents[2]
 
 def python(code: str, *arguments: object) -> list[str]:
     return [sys.executable, "-I", "-c", code, *map(str, arguments)]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def written(path: Path) -> bool:

@@ -8,11 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import is_running, wait_for
 
 from specs.git_command import GitTimeoutError
 from specs.repository import (
@@ -554,20 +554,6 @@ def test_a_fetcher_killed_half_way_takes_its_git_along_and_the_next_one_succeeds
     wait_for(lambda: not is_running(stuck))
     assert mirror.fetch().cloned
     assert len(contents(mirror, mirror.resolve("HEAD"))) == 2
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_git_that_hangs_is_ended_in_time(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
