@@ -1,3 +1,5 @@
+CHECKED = celeriac specs sources runtimes reconciler state
+
 .PHONY: setup test
 setup: .venv/.ready
 .venv/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
@@ -7,7 +9,8 @@ setup: .venv/.ready
 	.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 test: setup
-	.venv/bin/ruff check celeriac specs sources tests/celeriac tests/specs tests/sources
-	.venv/bin/ruff format --check celeriac specs sources tests/celeriac tests/specs tests/sources
-	.venv/bin/mypy -p celeriac -p specs -p sources
-	.venv/bin/python -m pytest -n 2 tests/celeriac tests/specs tests/sources
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy $(addprefix -p ,$(CHECKED))
+	.venv/bin/lint-imports
+	.venv/bin/python -m pytest -n 2
