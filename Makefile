@@ -9,8 +9,8 @@ setup: .venv/.ready
 	.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 test: setup
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
+	.venv/bin/ruff check --no-cache .
+	.venv/bin/ruff format --no-cache --check .
 	.venv/bin/mypy $(addprefix -p ,$(CHECKED))
 	.venv/bin/lint-imports
 	.venv/bin/python -m pytest -n 2

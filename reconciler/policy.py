@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from specs.model import Suspend
 from state.holds import Hold, Suspension
 from state.outcomes import Outcome
-
-from specs.model import Suspend
 
 EVERYTHING = "*"
 
