@@ -7,6 +7,7 @@ then the default. Pure but for reading those two files.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -59,9 +60,19 @@ class Settings:
         return self.home / "redis" / "redis.sock"
 
     @property
+    def redis_url_file(self) -> Path:
+        """Where the embedded server's address is, with its password, when the home's path is too long for a socket."""
+        return self.home / "redis" / "address"
+
+    @property
     def redis_address(self) -> str:
-        """The URL to connect to: REDIS_URL, or the embedded server's Unix socket."""
-        return self.redis_url or f"unix://{quote(str(self.redis_socket))}"
+        """The URL to connect to: REDIS_URL, or that of the embedded server."""
+        if self.redis_url:
+            return self.redis_url
+        if not socket_path_fits(self.redis_socket):
+            with contextlib.suppress(OSError):
+                return self.redis_url_file.read_text(encoding="utf-8").strip()
+        return f"unix://{quote(str(self.redis_socket))}"
 
     @property
     def broker_url(self) -> str:

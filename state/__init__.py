@@ -1,1 +1,4 @@
-"""What is known, kept in Redis. So far only the values that the planner reads; what stores them is still to come."""
+"""What is known, kept in Redis: every key and every Lua script of Celeriac is in this folder.
+
+The truth about what runs is on the nodes and in Git: losing all of this loses no app and restarts none.
+"""

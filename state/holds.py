@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from state.documents import decode, encode
+from state.store import Store
+
+EVERYTHING = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +29,43 @@ class Hold:
     version: str = ""
     at: float = 0.0
     reason: str = ""
+
+
+class Holds:
+    """Suspensions, holds, acknowledged removals, and removed apps whose releases are kept for a while."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def suspend(self, app: str | None, suspension: Suspension) -> None:
+        """Suspend one app, or everything (None)."""
+        self._store.client.hset(self._store.key("suspensions"), app or EVERYTHING, encode(suspension))
+
+    def resume(self, app: str | None) -> bool:
+        """End a suspension; False when there was none."""
+        return bool(self._store.client.hdel(self._store.key("suspensions"), app or EVERYTHING))
+
+    def suspensions(self) -> dict[str, Suspension]:
+        """By app; `*` stands for everything."""
+        texts = self._store.client.hgetall(self._store.key("suspensions"))
+        return {app: decode(Suspension, text) for app, text in texts.items()}
+
+    def hold(self, hold: Hold, pipe: Any = None) -> None:
+        """Keep what was done to `hold.app` by hand until its spec changes."""
+        (pipe if pipe is not None else self._store.client).hset(self._store.key("holds"), hold.app, encode(hold))
+
+    def holds(self) -> dict[str, Hold]:
+        """By app."""
+        return {app: decode(Hold, text) for app, text in self._store.client.hgetall(self._store.key("holds")).items()}
+
+    def release(self, app: str, pipe: Any = None) -> None:
+        """End a hold."""
+        (pipe if pipe is not None else self._store.client).hdel(self._store.key("holds"), app)
+
+    def allow_removals(self, revision: str) -> None:
+        """Remember that the removals of `revision` are acknowledged."""
+        self._store.client.set(self._store.key("removals_allowed"), revision)
+
+    def removals_allowed(self) -> str:
+        """The revision whose removals are acknowledged; empty for none."""
+        return self._store.client.get(self._store.key("removals_allowed")) or ""
