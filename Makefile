@@ -1,6 +1,6 @@
 CHECKED = celeriac specs sources runtimes reconciler state
 
-.PHONY: setup test
+.PHONY: setup demo test
 setup: .venv/.ready
 .venv/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	python3 -m venv .venv
@@ -8,6 +8,8 @@ setup: .venv/.ready
 	.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements/dev.txt
 	.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 	touch $@
+demo: setup
+	.venv/bin/python examples/demo.py
 test: setup
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/ruff format --no-cache --check .

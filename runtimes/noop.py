@@ -23,8 +23,8 @@ import msgspec
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.files import is_app_name, write_atomic
 from specs.appstate import AppState
-from specs.digest import digest
-from specs.model import AppSpec
+from specs.digest import Digest, digest
+from specs.model import AppSpec, Isolation
 
 _encoder = msgspec.json.Encoder()
 
@@ -40,7 +40,9 @@ _decoder = msgspec.json.Decoder(_Kept)
 
 
 class NoopRuntime:
-    """Remembers what it was told to run, on disk, and says so."""
+    """Remembers what it was told to run, on disk, and says so. Hosts apps of every isolation."""
+
+    isolations: frozenset[Isolation] = frozenset({"process", "embedded"})
 
     def __init__(self, context: RuntimeContext) -> None:
         self.context = context
@@ -72,6 +74,24 @@ class NoopRuntime:
         if kept.fail_remove:
             raise RuntimeFailure(name, "remove", "told to fail by NOOP_FAIL")
         path.unlink(missing_ok=True)
+
+    def adopt(self, spec: AppSpec, old_name: str) -> AppState:
+        """Say that `spec` runs instead of the app `old_name`, and forget that one.
+
+        When `spec` fails, `old_name` is as it was and nothing of `spec` is left. Repeated after a crash at any line it
+        goes on: `old_name` is forgotten last. Without an app `old_name` it is a deploy.
+        """
+        if old_name == spec.name:
+            return self.deploy(spec)
+        before = self.current(spec.name)
+        try:
+            state = self.deploy(spec)
+        except RuntimeFailure:
+            if before is None and is_app_name(spec.name):
+                self._path(spec.name).unlink(missing_ok=True)
+            raise
+        self.remove(old_name)
+        return state
 
     def record(self, spec: AppSpec) -> AppState:
         """Take over what changes nothing that runs: description, icon, health and the like."""
@@ -126,7 +146,7 @@ class NoopRuntime:
             self._sleep(spec)
         state = self._state(spec, digest_text=str(digest(spec)))
         before = self.current(spec.name)
-        if before is not None and before.digest == state.digest and before.started_at and before.status == "running":
+        if before is not None and before.status == "running" and _runs_like(before, state):
             state = replace(state, started_at=before.started_at)
         if what in failing:
             self._write(spec, replace(state, status="failed", health="unhealthy", message="told to fail by NOOP_FAIL"))
@@ -173,6 +193,10 @@ class NoopRuntime:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
+
+
+def _runs_like(one: AppState, other: AppState) -> bool:
+    return Digest.parse(one.digest).runs_like(Digest.parse(other.digest))
 
 
 def _failing(spec: AppSpec) -> set[str]:

@@ -154,3 +154,11 @@ def stamped_digest(process: psutil.Process) -> str:
         return str(process.environ().get("CELERIAC_DIGEST", ""))
     except (psutil.Error, OSError):
         return ""
+
+
+def is_fork(pid: int) -> bool:
+    """Whether `pid` is still a copy of the supervisor, not yet the launcher: it would not heed being asked to stop."""
+    try:
+        return "CELERIAC_PROCESS" not in psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
+        return False

@@ -40,42 +40,65 @@ class RemoteStatus:
 
 
 class Desired:
-    """The desired state in Redis."""
+    """The desired state in Redis.
+
+    `files` holds what each file said; `made` only those apps that the rules across files changed, by path; `names`
+    the digest and path of each app. So putting a revision in force writes what changed, not everything.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._head, self._files, self._made, self._names = (
+            store.key("desired", part) for part in ("head", "files", "made", "names")
+        )
 
     def head(self) -> Head | None:
         """The revision in force; None before the first sync."""
-        text = self._store.client.get(self._store.key("desired", "head"))
+        text = self._store.client.get(self._head)
         return decode(Head, text) if text else None
 
     def files(self) -> dict[str, DesiredApp]:
         """What each file said, by its path, before the rules that span files."""
-        return self._all("files")
+        return {path: decode(DesiredApp, text) for path, text in self._store.client.hgetall(self._files).items()}
 
-    def apps(self) -> dict[str, DesiredApp]:
-        """All apps by name, sorted."""
-        return self._all("apps")
+    def names(self) -> dict[str, str]:
+        """The name of each file's app, by its path."""
+        return {entry.partition(" ")[2]: name for name, entry in self._store.client.hgetall(self._names).items()}
+
+    def digests(self) -> dict[str, str]:
+        """The digest of each app (empty for one that never could be read)."""
+        return {name: entry.partition(" ")[0] for name, entry in self._store.client.hgetall(self._names).items()}
+
+    def digest(self, name: str, pipe: Any = None) -> Any:
+        """The digest of one app, None when it is not desired; with `pipe`, its reply goes to `digest_in`."""
+        reply = (pipe if pipe is not None else self._store.client).hget(self._names, name)
+        return reply if pipe is not None else digest_in(reply)
 
     def app(self, name: str) -> DesiredApp | None:
         """One app."""
-        text = self._store.client.hget(self._store.key("desired", "apps"), name)
-        return decode(DesiredApp, text) if text else None
+        entry = self._store.client.hget(self._names, name)
+        if not entry:
+            return None
+        path = entry.partition(" ")[2]
+        pipe = self._store.pipeline()
+        pipe.hget(self._made, path)
+        pipe.hget(self._files, path)
+        made, file = pipe.execute()
+        return decode(DesiredApp, made or file) if made or file else None
 
-    def digests(self, names: Iterable[str]) -> dict[str, str]:
-        """The digest desired now of each of `names` that is an app."""
-        wanted = list(names)
-        texts = self._store.client.hmget(self._store.key("desired", "apps"), wanted) if wanted else []
-        return {name: decode(DesiredApp, text).digest for name, text in zip(wanted, texts, strict=True) if text}
+    def apps(self) -> dict[str, DesiredApp]:
+        """All apps by name, sorted."""
+        return self.snapshot()[1]
 
     def snapshot(self) -> tuple[Head | None, dict[str, DesiredApp]]:
         """The revision in force and all apps, of one moment."""
         pipe = self._store.pipeline(transaction=True)
-        pipe.get(self._store.key("desired", "head"))
-        pipe.hgetall(self._store.key("desired", "apps"))
-        head, apps = pipe.execute()
-        return (decode(Head, head) if head else None), _decoded(apps)
+        pipe.get(self._head)
+        pipe.hgetall(self._files)
+        pipe.hgetall(self._made)
+        head, files, made = pipe.execute()
+        found = [decode(DesiredApp, made.get(path, text)) for path, text in files.items()]
+        return (decode(Head, head) if head else None), {app.name: app for app in sorted(found, key=_name)}
 
     def write(
         self,
@@ -83,22 +106,27 @@ class Desired:
         files: Mapping[str, DesiredApp],
         apps: Mapping[str, DesiredApp],
         removed_files: Iterable[str] = (),
-        removed_apps: Iterable[str] = (),
         *,
         replace: bool = False,
     ) -> None:
-        """Put `head` in force with these entries, all or nothing. `replace`: nothing else remains."""
+        """Put `head` in force, all or nothing.
+
+        `files` are those that are new or changed, `apps` all apps as assembled. `replace`: forget every file that is
+        neither in `files`. Only one writer at a time may do this (the lease `desired`).
+        """
+        before = {} if replace else self._store.client.hgetall(self._names)
+        names = {name: f"{app.digest} {app.path}" for name, app in apps.items()}
+        gone = list(removed_files)
         pipe = self._store.pipeline(transaction=True)
-        for kind, entries, removed in (("files", files, removed_files), ("apps", apps, removed_apps)):
-            key = self._store.key("desired", kind)
-            gone = list(removed)
-            if replace:
-                pipe.unlink(key)
-            elif gone:
-                pipe.hdel(key, *gone)
-            if entries:
-                pipe.hset(key, mapping={name: encode(app) for name, app in entries.items()})
-        pipe.set(self._store.key("desired", "head"), encode(head))
+        if replace:
+            pipe.unlink(self._files, self._names)
+        pipe.unlink(self._made)
+        _update(pipe, self._files, {path: encode(app) for path, app in files.items()}, gone)
+        made = {app.path: encode(app) for app in apps.values() if _touched(app, files.get(app.path))}
+        _update(pipe, self._made, made, ())
+        changed = {name: entry for name, entry in names.items() if before.get(name) != entry}
+        _update(pipe, self._names, changed, [name for name in before if name not in names])
+        pipe.set(self._head, encode(head))
         pipe.execute()
 
     def remote(self) -> RemoteStatus | None:
@@ -110,9 +138,24 @@ class Desired:
         """Remember how a look at the remote went."""
         (pipe if pipe is not None else self._store.client).set(self._store.key("desired", "remote"), encode(status))
 
-    def _all(self, kind: str) -> dict[str, DesiredApp]:
-        return _decoded(self._store.client.hgetall(self._store.key("desired", kind)))
+
+def digest_in(reply: str | None) -> str | None:
+    """The digest in a reply to `Desired.digest`."""
+    return None if reply is None else reply.partition(" ")[0]
 
 
-def _decoded(texts: Mapping[str, str]) -> dict[str, DesiredApp]:
-    return {name: decode(DesiredApp, texts[name]) for name in sorted(texts)}
+def _touched(app: DesiredApp, file: DesiredApp | None) -> bool:
+    """Whether the rules across files may have changed `app`; a file that was not read anew counts by its problems."""
+    return app is not file if file is not None else bool(app.problems) or app.guessed
+
+
+def _name(app: DesiredApp) -> str:
+    return app.name
+
+
+def _update(pipe: Any, key: str, entries: Mapping[str, str], gone: Iterable[str]) -> None:
+    names = list(gone)
+    if names:
+        pipe.hdel(key, *names)
+    if entries:
+        pipe.hset(key, mapping=dict(entries))

@@ -182,9 +182,29 @@ class Runs:
         """Close a finished run with its record; begin the next wanted one with the step `first`."""
         reply = self._store.script("close")(
             keys=[self._prefix],
-            args=[run, encode(record) if keep else "", new_run_id(), first.id, encode(first), RECORDS],
+            args=[run, encode(record), new_run_id(), first.id, encode(first), RECORDS, int(keep)],
         )
         return Closed(reply[0] == "Closed", reply[1] if len(reply) > 1 else "")
+
+    def unanswered(self) -> dict[str, dict[str, Any]]:
+        """The requests of closed runs whose result was not yet stored, each with its run's record."""
+        texts = self._store.client.hgetall(self._store.key("unanswered"))
+        return {request: decode_mapping(text) for request, text in texts.items()}
+
+    def answered(self, requests: Iterable[str]) -> None:
+        """Forget requests whose result has been stored."""
+        gone = list(requests)
+        if gone:
+            self._store.client.hdel(self._store.key("unanswered"), *gone)
+
+    def stage(self, run: str, entries: Mapping[str, str]) -> None:
+        """Keep texts by name for a later step of the run; gone when it is closed."""
+        if entries:
+            self._store.client.hset(self._key(run, "staged"), mapping=dict(entries))
+
+    def staged(self, run: str) -> dict[str, str]:
+        """What steps of the run kept."""
+        return dict(self._store.client.hgetall(self._key(run, "staged")))
 
     def record(self, run: str) -> dict[str, Any] | None:
         """The record of a closed run; the last 200 are kept."""

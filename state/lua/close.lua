@@ -2,7 +2,8 @@
 --! include run_begin
 -- Close a run all of whose steps have ended, and begin the next one when it is wanted.
 -- KEYS: 1 "{prefix}:".
--- ARGV: 1 the run, 2 its record or "" to keep none, 3 id of a next run, 4 id and 5 text of its first step, 6 records kept.
+-- ARGV: 1 the run, 2 its record, 3 id of a next run, 4 id and 5 text of its first step, 6 records kept, 7 keep it (1 or 0).
+-- Each request that the run answers is put, with the record, into the hash `unanswered` until its result is stored.
 -- Returns {'Closed', next run or ""}, or {'Open'} when a step was added meanwhile.
 -- If it runs twice: the second returns the run that was begun after it, so that its first step can be sent again.
 local prefix, id = KEYS[1], ARGV[1]
@@ -17,15 +18,21 @@ end
 if open_steps(run) > 0 then
   return {'Open'}
 end
-if ARGV[2] ~= '' then
+if ARGV[7] == '1' then
   redis.call('HSET', prefix .. 'records', id, ARGV[2])
   redis.call('LPUSH', prefix .. 'recent', id)
   while redis.call('LLEN', prefix .. 'recent') > tonumber(ARGV[6]) do
     redis.call('HDEL', prefix .. 'records', redis.call('RPOP', prefix .. 'recent'))
   end
 end
+for _, ask in ipairs(redis.call('LRANGE', run .. ':asks', 0, -1)) do
+  local request = cjson.decode(ask).request
+  if request and request ~= '' and ARGV[2] ~= '' then
+    redis.call('HSET', prefix .. 'unanswered', request, ARGV[2])
+  end
+end
 for _, part in ipairs({'info', 'asks', 'steps', 'state', 'need', 'rdeps', 'claims', 'ends', 'ready', 'running',
-                       'busy', 'facts'}) do
+                       'busy', 'facts', 'staged'}) do
   redis.call('UNLINK', run .. ':' .. part)
 end
 redis.call('DEL', prefix .. 'run')

@@ -54,6 +54,8 @@ open("ready", "w").close()
 while True: time.sleep(60)
 """
 
+pytest.register_assert_rewrite("runtimes.testing")
+
 SCRIPTS = {"web.py": WEB, "crash.py": CRASH, "sleep.py": SLEEP, "reload.py": RELOAD}
 
 

@@ -1,0 +1,124 @@
+"""Brings one app to its spec, or to nothing: the order of things that `runtimes.process` promises.
+
+Whoever calls holds the lock of the app and has seen to it that a supervisor runs. Used by `runtimes.process` and,
+for the two apps of a renaming, by `runtimes.adoption`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from runtimes import inheritance, releases
+from runtimes.applied import ENV, Applied
+from runtimes.node_apps import NodeApps
+from runtimes.observe import all_up, identities, identity
+from runtimes.starting import Starter
+from runtimes.supervisor_conf import STARTS_SECONDS
+from runtimes.supervisor_rpc import ProcessInfo
+from runtimes.switching import Switcher, described
+from specs.appstate import AppState
+from specs.digest import Digest, digest
+from specs.model import AppSpec
+
+
+class Bringer:
+    """Does to one app of a node what its spec says."""
+
+    def __init__(self, node: NodeApps, switcher: Switcher, starter: Starter) -> None:
+        self._node = node
+        self._switcher = switcher
+        self._starter = starter
+
+    def bring(self, spec: AppSpec) -> AppState:
+        """Have `spec` running and healthy: build beside what runs, stop, switch, start, probe."""
+        node, switcher = self._node, self._switcher
+        applied = node.applied(spec.name)
+        if applied is not None and self.goes_on(spec, applied):
+            return node.state(spec.name)
+        release, processes = switcher.build(spec, applied)
+        switcher.refuse_taken_ports(spec, wait=False)
+        node.context.report("stopping")
+        node.supervisor.stop(spec.name)
+        switcher.refuse_taken_ports(spec, wait=True)
+        return self._starter.start(switcher.switch(spec, release, processes, applied))
+
+    def goes_on(self, spec: AppSpec, applied: Applied) -> bool:
+        """Whether the app already runs as it should; its files are put right on the way, without a restart."""
+        node = self._node
+        if not applied.parts.runs_like(digest(spec)):
+            return False
+        processes = node.processes(applied)
+        if not all_up(applied, processes) or applied.phase in {"switching", "removing", "stopped"}:
+            return False
+        if not self._started_for(applied, processes):
+            return False
+        if applied.venv and not (Path(applied.release) / "venv" / "bin" / "python").exists():
+            return False
+        wanted = described(applied, spec)
+        node.context.report("probing")
+        age = time.time() - max(info.started for info in processes.values())
+        grace = spec.health.grace if spec.health else STARTS_SECONDS * 2
+        if not self._starter.wait(wanted, max(grace - age, 0.0)).ok or not self._started_for(applied, processes):
+            return False
+        node.store.put_env(spec.name, spec.env)
+        folder = node.store.folder(spec.name)
+        if releases.read_current(folder) != Path(applied.release):
+            releases.switch_current(folder, Path(applied.release))
+        self._starter.proved(replace(wanted, env_sha256=node.store.env_sha256(spec.name)))
+        return True
+
+    def _started_for(self, applied: Applied, processes: Mapping[str, ProcessInfo]) -> bool:
+        """Whether what lives was started with what is applied; of what is still the launcher nothing is known yet."""
+        for name, info in processes.items():
+            stamped = self._node.observer.stamped(applied.name, info)
+            if not stamped and info.state == "STARTING":
+                continue
+            if not Digest.parse(stamped).runs_like(applied.parts) and applied.reloaded.get(name) != identity(info):
+                return False
+        return True
+
+    def signal(self, spec: AppSpec, applied: Applied) -> bool:
+        """Give the running app its new environment file and tell it; false when it must be restarted instead.
+
+        The environment goes first: a process that crashes between the two starts with the new one under the old
+        stamp, which is observed and repaired; the other way round would be a stamp that lies.
+        """
+        node = self._node
+        processes = node.processes(applied)
+        if not all_up(applied, processes) or node.observer.drift(applied) or applied.phase != "running":
+            return False
+        env_sha256 = node.store.put_env(spec.name, spec.env)
+        changed = described(replace(applied, env_sha256=env_sha256, digest=str(digest(spec))), spec)
+        node.store.put(replace(changed, phase="starting"))
+        node.supervisor.signal(spec.name, applied.processes, spec.run.reload_signal.upper().removeprefix("SIG"))
+        grace = spec.health.grace if spec.health else STARTS_SECONDS * 2
+        after = node.processes(applied)
+        if identities(after) != identities(processes) or not self._starter.wait(changed, grace).ok:
+            return False
+        self._starter.proved(replace(changed, reloaded=identities(after)))
+        return True
+
+    def knows(self, name: str) -> bool:
+        """Whether there is anything of `name` to be removed."""
+        node = self._node
+        return (
+            node.applied(name) is not None or node.supervisor.has_conf(name) or (node.store.folder(name) / ENV).exists()
+        )
+
+    def forget(self, name: str) -> None:
+        """Stop the app and forget it. Its releases, data and logs stay."""
+        node = self._node
+        applied = node.applied(name)
+        if applied is not None:
+            node.store.put(replace(applied, phase="removing"))
+        node.supervisor.remove(name)
+        folder = node.store.folder(name)
+        releases.drop_current(folder)
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        (folder / "health.json").unlink(missing_ok=True)
+        inheritance.drop_heir(folder)
+        node.store.drop(name)  # last: until here a repeated removal finds it

@@ -1,0 +1,111 @@
+"""Starts what is in place and waits until it works; the second half of every deploy, upgrade and restart.
+
+`runtimes.switching` put it in place. What came of it is written down in the manifest's phase and in the health
+record, before anybody is told.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from runtimes import health, launch, logs, ports
+from runtimes.applied import Applied, now
+from runtimes.base import RuntimeFailure
+from runtimes.crashes import Crashes
+from runtimes.health import ProbeResult
+from runtimes.node_apps import NodeApps
+from runtimes.observe import HealthRecord, identities
+from runtimes.supervisor_conf import STARTS_SECONDS
+from specs.appstate import AppState
+from specs.model import AppSpec
+
+_OUTPUT_LINES = 20
+_MESSAGE_LINES = 5
+
+
+class Starter:
+    """Starts, probes and proves the apps of a node. The caller holds the lock of the app."""
+
+    def __init__(self, node: NodeApps) -> None:
+        self._node = node
+
+    def start(self, applied: Applied) -> AppState:
+        """Start what is in place and wait until it is healthy. Raises RuntimeFailure with the last lines."""
+        node = self._node
+        applied = node.store.put(replace(applied, phase="starting", reloaded={}))
+        before = logs.positions(node.home, applied.name)
+        node.context.report("starting")
+        node.supervisor.put(applied.name, applied.processes)
+        node.supervisor.start(applied.name, applied.processes)
+        node.context.report("probing")
+        crashes = Crashes(lambda: node.processes(applied))
+        grace = applied.health.grace if applied.health else STARTS_SECONDS * 3
+        result = self.wait(applied, grace, crashes)
+        if result.ok:
+            self.proved(applied)
+            return node.state(applied.name)
+        output = [line.text for line in logs.since(node.home, applied.name, before, _OUTPUT_LINES)][-_OUTPUT_LINES:]
+        message = f"{result.message}: {' | '.join(output[-_MESSAGE_LINES:])}" if output else result.message
+        node.store.put(replace(applied, phase="failed", message=message))
+        raise RuntimeFailure(
+            applied.name,
+            "start" if crashes.problem else "health",
+            result.message,
+            output=output,
+            hint=f"see: celeriac logs {applied.name}",
+        )
+
+    def wait(self, applied: Applied, grace: float, crashes: Crashes | None = None) -> ProbeResult:
+        """Wait until every process is up, the probe is good, and it is this app that answers."""
+        node = self._node
+        watched = crashes or Crashes(lambda: node.processes(applied))
+
+        def ask(left: float) -> ProbeResult:
+            if applied.health is not None:
+                result = self.probe(applied, left)
+                if not result.ok:
+                    return result
+            slow = watched.not_ready(applied, settled=applied.health is None) or self._not_begun(applied)
+            return ProbeResult(not slow, slow)
+
+        result = health.wait_healthy(ask, grace=grace, crashed=watched.look, cancelled=node.context.cancelled)
+        if result.ok and applied.health is not None and applied.health.type != "custom":
+            other = ports.answered_by_other(applied.health.port, node.own_pids(applied.name))
+            if other:
+                return ProbeResult(False, f"port {applied.health.port} is answered by {other}, not by this app")
+        return result
+
+    def _not_begun(self, applied: Applied) -> str:
+        """Which process is still the launcher: a health check that does not ask the app itself may be good already."""
+        for name, info in self._node.processes(applied).items():
+            if not self._node.observer.stamped(applied.name, info):
+                return f"{name} has not begun"
+        return ""
+
+    def proved(self, applied: Applied) -> None:
+        """Remember that the app was healthy with exactly this."""
+        node = self._node
+        node.observer.put_record(applied.name, HealthRecord(identities(node.processes(applied))))
+        if applied.phase != "running":
+            applied = replace(applied, phase="running", applied_at=now())
+        if applied != node.applied(applied.name):
+            node.store.put(applied)
+
+    def probe(self, applied: Applied, timeout: float | None) -> ProbeResult:
+        """Ask the app once, in its own release and environment."""
+        node = self._node
+        manifest = msgspec.to_builtins(applied)
+        env = launch.environment(manifest, node.store.env(applied.name), os.environ, "health")
+        spec = AppSpec(applied.name, applied.version, health=applied.health)
+        return health.probe(
+            spec,
+            release=Path(applied.release),
+            env=env,
+            cwd=node.store.folder(applied.name) / "data",
+            timeout=timeout,
+            cancelled=node.context.cancelled,
+        )

@@ -1,0 +1,61 @@
+"""A real supervisor is told about groups, and nothing gets lost on the way."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runtimes import strays
+from runtimes.supervisor_conf import STOP_SECONDS
+from runtimes.supervisord import Supervisor, WantedApp
+
+
+def describe(home: Path, supervisor: Supervisor, app: str) -> None:
+    """What the launcher reads of an app that sleeps."""
+    folder = home / "apps" / app
+    folder.mkdir(parents=True)
+    manifest = {
+        "name": app,
+        "version": "1",
+        "revision": "",
+        "digest": "a-b-c",
+        "node": "node-1",
+        "release": str(folder),
+        "env_file": "",
+        "home_id": supervisor.home_id,
+        "supervisor_pid": str(supervisor.pid_file),
+        "processes": {"main": [sys.executable, "-c", "import time\nwhile True: time.sleep(60)"]},
+    }
+    (folder / "applied.json").write_text(json.dumps(manifest))
+    (folder / "env").write_text("{}")
+
+
+@pytest.fixture
+def supervisor(home: Path) -> Supervisor:
+    found = Supervisor(home)
+    found.ensure_running()
+    return found
+
+
+def test_what_was_started_this_instant_can_be_stopped_at_once(home: Path, supervisor: Supervisor) -> None:
+    describe(home, supervisor, "web")
+    supervisor.put("web", ["main"])
+    begun = time.monotonic()
+    for _ in range(5):
+        supervisor.start("web", ["main"])
+        supervisor.stop("web")
+        assert not strays.find(home)
+    assert time.monotonic() - begun < STOP_SECONDS  # a lost request to stop costs as much, each time
+
+
+def test_somebody_elses_bad_file_is_put_back_and_holds_up_nobody(home: Path, supervisor: Supervisor) -> None:
+    describe(home, supervisor, "web")
+    (home / "supervisor" / "conf.d" / "bad.conf.new").write_text("[program:bad]\n")
+    described = Supervisor(home, apps=lambda: {"web": WantedApp(("main",), False)})
+    described.put("web", ["main"])
+    assert described.group("web", ["main"]).keys() == {"main"}
+    assert not described.has_conf("bad")
