@@ -1,4 +1,4 @@
-CHECKED = celeriac specs sources runtimes reconciler state
+CHECKED = celeriac specs sources runtimes reconciler state tasks cli
 
 .PHONY: setup demo test
 setup: .venv/.ready

@@ -47,6 +47,9 @@ class Settings:
     max_removals: int | None = None
     removal_grace: float = 3600.0
     concurrency: int = 8
+    lease: float = 15.0
+    sweep_interval: float = 5.0
+    observe_interval: float = 10.0
     redis_url: str = field(default="", repr=False)
     key_prefix: str = "celeriac"
     sentry_dsn: str = field(default="", repr=False)
@@ -188,6 +191,9 @@ _VARIABLES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "max_removals": ("CELERIAC_MAX_REMOVALS", _limit),
     "removal_grace": ("CELERIAC_REMOVAL_GRACE", parse_duration),
     "concurrency": ("CELERIAC_CONCURRENCY", _count),
+    "lease": ("CELERIAC_LEASE", _interval),
+    "sweep_interval": ("CELERIAC_SWEEP_INTERVAL", _interval),
+    "observe_interval": ("CELERIAC_OBSERVE_INTERVAL", _interval),
     "redis_url": ("REDIS_URL", _text),
     "key_prefix": ("CELERIAC_KEY_PREFIX", _name),
     "sentry_dsn": ("SENTRY_DSN", _text),

@@ -71,7 +71,7 @@ def _desired_changes(
         if found is not None:
             yield found
     if wanted_nodes:
-        suspended = policy.suspended(app.name, app.suspend, _until(app))
+        suspended = policy.suspended(app.name, app.suspend, suspended_until(app))
         for node in sorted(states.keys() - set(wanted_nodes)):
             if node not in policy.nodes:
                 continue
@@ -94,9 +94,9 @@ def _decide(
         return None
     if not policy.knows(node):
         return Held(app.name, node, "NotObserved", f"what runs on {node} is not known yet", pending=found.action)
-    why = policy.suspended(app.name, app.suspend, _until(app))
+    why = policy.suspended(app.name, app.suspend, suspended_until(app))
     if why:
-        return Held(app.name, node, "Suspended", why, pending=found.action, until=_until(app))
+        return Held(app.name, node, "Suspended", why, pending=found.action, until=suspended_until(app))
     hold = policy.holds.get(app.name)
     outcome = policy.outcomes.get((app.name, node))
     kept = hold is not None and hold.digest == app.digest
@@ -278,7 +278,8 @@ def _up(states: Mapping[str, AppState]) -> bool:
     return bool(states) and all(s.status == "running" and s.health != "unhealthy" for s in states.values())
 
 
-def _until(app: DesiredApp) -> float:
+def suspended_until(app: DesiredApp) -> float:
+    """When the suspension in an app's spec ends by itself: seconds since the epoch, 0 for never or none."""
     if app.suspend is None or not app.suspend.until:
         return 0.0
     moment = datetime.fromisoformat(app.suspend.until)

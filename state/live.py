@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,25 +50,43 @@ class Live:
 
     def put(self, state: AppState, pipe: Any = None) -> None:
         """Remember what `state.node` saw of one app."""
-        (pipe if pipe is not None else self._store.client).hset(self._key(state.node), state.name, encode(state))
+        client = pipe if pipe is not None else self._store.client
+        client.hset(self._key(state.node), state.name, encode(state))
+        client.delete(self._store.key("live-print", state.node))
 
     def drop(self, app: str, node: str, pipe: Any = None) -> None:
         """Forget an app on a node."""
-        (pipe if pipe is not None else self._store.client).hdel(self._key(node), app)
+        client = pipe if pipe is not None else self._store.client
+        client.hdel(self._key(node), app)
+        client.delete(self._store.key("live-print", node))
 
-    def replace(self, node: str, states: Mapping[str, AppState], at: float) -> None:
-        """Remember all that a node saw at the time `at`, all or nothing."""
+    def replace(self, node: str, states: Mapping[str, AppState], at: float) -> bool:
+        """Remember all that a node saw at the time `at`, all or nothing; return whether that is news.
+
+        What was seen before is not written again: then this costs the same for any number of apps, in Redis.
+        """
+        texts = {app: encode(state) for app, state in sorted(states.items())}
+        seen = hashlib.sha256("\n".join(texts.values()).encode()).hexdigest()
+        print_key = self._store.key("live-print", node)
+        known = self._store.client.get(print_key)
         pipe = self._store.pipeline(transaction=True)
-        pipe.unlink(self._key(node))
-        if states:
-            pipe.hset(self._key(node), mapping={app: encode(state) for app, state in states.items()})
+        if known != seen:
+            pipe.unlink(self._key(node))
+            if texts:
+                pipe.hset(self._key(node), mapping=texts)
+            pipe.set(print_key, seen)
         pipe.hset(self._store.key("observed"), node, repr(at))
         pipe.execute()
+        return bool(known != seen)
+
+    def unsettle(self, node: str) -> None:
+        """Let the next observation of `node` count as news."""
+        self._store.client.delete(self._store.key("live-print", node))
 
     def forget(self, node: str) -> None:
         """Forget all of a node."""
         pipe = self._store.pipeline(transaction=True)
-        pipe.unlink(self._key(node))
+        pipe.unlink(self._key(node), self._store.key("live-print", node))
         pipe.hdel(self._store.key("observed"), node)
         pipe.execute()
 

@@ -245,6 +245,8 @@ def _commands(effects: Any) -> str:
 
 
 def _text(part: Any) -> str:
+    if isinstance(part, bytes):
+        return part.decode()
     return part if isinstance(part, str) else repr(part) if isinstance(part, float) else str(part)
 
 

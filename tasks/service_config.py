@@ -202,7 +202,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f]|\s[;#]")  # what would end a line of the f
 
 
 def _text(name: str, value: Any) -> str:
-    if name in {"interval", "removal_grace"}:
+    if name in {"interval", "removal_grace", "lease", "sweep_interval", "observe_interval"}:
         return f"{value:.3f}s"
     if name == "labels":
         if any("," in key + item or "=" in key for key, item in value.items()):

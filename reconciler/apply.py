@@ -1,0 +1,178 @@
+"""One change to one app on this node: deploy, upgrade, reconfigure, remove, repair, roll back.
+
+Every body may be repeated after a crash at any line: runtimes are idempotent, and what is written to Redis is
+written with the end of the step. An upgrade that fails after the switch is rolled back here; that is an
+outcome of its own, never a success.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+from celeriac.errors import CeleriacError
+from celeriac.process import CommandCancelledError
+from reconciler import ledger
+from reconciler.consequences import classify
+from reconciler.engine import Engine
+from reconciler.recording import ENDS, Attempt
+from reconciler.work import Work, outdated
+from runtimes.base import Runtime, RuntimeFailure, Superseded
+from specs.appstate import AppState
+from specs.model import AppSpec
+from state.desired import digest_in
+from state.events import Event
+from state.steps import Claim, Step
+
+
+class SpecMissing(CeleriacError):  # noqa: N818 - a condition, not a fault
+    """The spec that a step names is neither in this node's vault nor in Git any more."""
+
+    reason = "SpecMissing"
+
+
+def apply(engine: Engine, claim: Claim) -> Work:
+    """Carry out the change that a step names."""
+    step = claim.step
+    began = engine.clock()
+    desired = _begin(engine, claim, began)
+    attempt = Attempt(engine, claim, began)
+    if not step.payload.get("manual") and outdated(step, desired):
+        return attempt.superseded("given up before it began: a newer desired state waits")
+    try:
+        return _carry_out(engine, step, attempt)
+    except (Superseded, CommandCancelledError) as error:
+        return attempt.superseded(classify(error).message)
+    except CeleriacError as error:
+        return attempt.failed(error, _observed(engine.runtime, step.app))
+
+
+def _begin(engine: Engine, claim: Claim, began: float) -> str | None:
+    """Tell that the step begins, and ask what is desired of its app now: one round trip."""
+    step = claim.step
+    start = Event(
+        f"{ENDS.get(step.task, step.task)}.start",
+        began,
+        app=step.app,
+        node=step.node,
+        revision=step.revision,
+        run=claim.run,
+        extra={"action": step.action, "version": step.version, "from_version": step.from_version},
+    )
+    pipe = engine.store.pipeline()
+    engine.events.emit(start, pipe=pipe)
+    engine.desired.digest(step.app, pipe=pipe)
+    _, reply = pipe.execute()
+    engine.tell(start)
+    return digest_in(reply)
+
+
+def _carry_out(engine: Engine, step: Step, attempt: Attempt) -> Work:
+    if step.task == "remove":
+        engine.runtime.remove(step.app)
+        engine.ledger.drop(step.app) if step.payload.get("manual") else None
+        return attempt.removed()
+    if step.action == "restart":
+        return attempt.brought(_restart(engine, step), None)
+    if step.task == "rollback":
+        spec = _earlier(engine, step)
+        runtime = engine.runtime_for(spec)
+        return attempt.brought(runtime.upgrade(spec, step.from_version), spec)
+    spec = _spec(engine, step)
+    runtime = engine.runtime_for(spec)
+    if step.task == "upgrade":
+        return _upgrade(engine, runtime, spec, step, attempt)
+    if step.action == "adopt" and hasattr(runtime, "adopt"):
+        return attempt.brought(runtime.adopt(spec, spec.renamed_from), spec, adopted=spec.renamed_from)
+    if step.action == "adopt":
+        state = runtime.deploy(spec)
+        runtime.remove(spec.renamed_from)
+        return attempt.brought(state, spec, adopted=spec.renamed_from)
+    if step.action == "record" and hasattr(runtime, "record"):
+        return attempt.brought(runtime.record(spec), spec)
+    if step.task == "reconfigure":
+        return attempt.brought(runtime.reconfigure(spec), spec)
+    return attempt.brought(runtime.deploy(spec), spec)
+
+
+def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attempt: Attempt) -> Work:
+    """Upgrade; when the new release does not become healthy, bring back the one before."""
+    try:
+        return attempt.brought(runtime.upgrade(spec, step.from_version), spec)
+    except RuntimeFailure as error:
+        if error.step == "build":  # nothing of the app has changed
+            raise
+        old = engine.spec(step.app, step.from_digest)
+        if old is None:
+            raise
+        return _roll_back(engine, runtime, old, spec, attempt, error)
+
+
+def _roll_back(
+    engine: Engine, runtime: Runtime, old: AppSpec, spec: AppSpec, attempt: Attempt, why: RuntimeFailure
+) -> Work:
+    start = attempt.event("rollback.start", engine.clock(), error=why.reason)
+    engine.emit(start)
+    try:
+        state = runtime.upgrade(old, spec.version)
+    except RuntimeFailure as error:
+        message = f"{why.message}; the roll-back to {old.version} failed as well: {error.message}"
+        both = RuntimeFailure(
+            spec.name, error.step, message, output=why.output or error.output, reason="RollbackFailed", hint=error.hint
+        )
+        return attempt.failed(
+            both, _observed(runtime, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
+        )
+    return attempt.rolled_back(state, why, also=(_ended(start, engine.clock(), "ok"),))
+
+
+def _ended(start: Event, now: float, result: str, error: str = "") -> Event:
+    return replace(start, name="rollback.stop", time=now, duration=now - start.time, result=result, error=error)
+
+
+def _spec(engine: Engine, step: Step) -> AppSpec:
+    spec = engine.spec(step.app, step.digest, step.revision)
+    if spec is None:
+        raise SpecMissing(
+            f"{step.app}: the spec {step.digest[:16]} is not on this node and no longer in Git",
+            hint="celeriac sync plans anew",
+        )
+    return spec
+
+
+def _earlier(engine: Engine, step: Step) -> AppSpec:
+    """What a roll-back goes back to."""
+    wanted = step.payload.get("to") or None
+    entries = engine.ledger.of(step.app)
+    found = ledger.before(entries, step.from_digest, wanted)
+    spec = engine.vault.get(found.digest) if found else None
+    if spec is None:
+        known = ", ".join(dict.fromkeys(entry.version for entry in entries if entry.digest != step.from_digest))
+        what = f"version {wanted}" if wanted else "an earlier release"
+        raise RuntimeFailure(
+            step.app,
+            "rollback",
+            f"{step.node} has no {what} of {step.app}",
+            reason="NoSuchRelease",
+            hint=f"it has: {known}" if known else "nothing was in force here before",
+        )
+    return spec
+
+
+def _restart(engine: Engine, step: Step) -> AppState:
+    runtime: Any = engine.runtime
+    if hasattr(runtime, "restart"):
+        state: AppState = runtime.restart(step.app)
+        return state
+    spec = _spec(engine, step)
+    runtime.remove(step.app)
+    return engine.runtime.deploy(spec)
+
+
+def _observed(runtime: Runtime, app: str) -> AppState | None:
+    """What runs of an app after a failure; None when that cannot be told, or nothing does."""
+    with contextlib.suppress(CeleriacError):
+        one: Any = getattr(runtime, "current", None)
+        return one(app) if one is not None else runtime.current_state().get(app)
+    return None

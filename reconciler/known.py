@@ -1,0 +1,73 @@
+"""Reads everything that a plan or the status is made from. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.parts import Parts
+from reconciler.planning import Live
+from reconciler.policy import Policy
+from reconciler.status import TOO_OLD, Known
+from specs.desired import DesiredApp
+from state.desired import Head
+
+
+def known(parts: Parts) -> Known:
+    """All that the status needs, as it is now."""
+    head, apps = parts.desired.snapshot()
+    live = parts.live.states()
+    policy = policy_for(parts, head or Head(""), apps, live)
+    run = parts.runs.current()
+    steps = tuple(parts.runs.steps(run.id)) if run else ()
+    pulse = parts.pulse.get("last_sync", "next_sync")
+    return Known(
+        now=policy.now,
+        head=head,
+        remote=parts.desired.remote(),
+        apps=apps,
+        live=live,
+        observed=parts.live.observed(),
+        policy=policy,
+        steps=steps,
+        syncing=run is not None and (run.trigger != "beat" or any(r.step.task != "pull" for r in steps)),
+        branch=parts.settings.branch,
+        last_sync=pulse.get("last_sync", 0.0),
+        next_sync=pulse.get("next_sync", 0.0),
+        too_old=max(TOO_OLD, 6 * parts.settings.observe_interval),
+        outcomes=policy.outcomes,
+    )
+
+
+def policy_for(
+    parts: Parts,
+    head: Head,
+    apps: Mapping[str, DesiredApp],
+    live: Live,
+    *,
+    options: Mapping[str, object] | None = None,
+) -> Policy:
+    """Everything beside desired and live state that a plan depends on, as it is now."""
+    options = options or {}
+    nodes = {name: node.labels for name, node in parts.nodes.all().items() if node.alive}
+    gone = {name: states for name, states in live.items() if name not in apps}
+    return Policy(
+        now=parts.store.now(),
+        revision=head.revision,
+        nodes=nodes,
+        observed=frozenset(parts.live.observed()),
+        outcomes=parts.outcomes.all(),
+        suspensions=parts.holds.suspensions(),
+        holds=parts.holds.holds(),
+        never_prune=frozenset(name for name in gone if _keeps(parts, gone[name])),
+        max_removals=parts.settings.max_removals,
+        removals_allowed=parts.holds.removals_allowed(),
+        apps_dir_found=head.apps_dir_found,
+        force=bool(options.get("force")),
+        only=str(options.get("only", "")),
+    )
+
+
+def _keeps(parts: Parts, states: Mapping[str, object]) -> bool:
+    """Whether the last spec of an app that is gone from Git says `prune: false`."""
+    specs = (parts.vault.get(str(getattr(state, "digest", ""))) for state in states.values())
+    return any(spec is not None and not spec.prune for spec in specs)

@@ -1,0 +1,211 @@
+"""What is remembered of an attempt to change an app: outcome, live state, history, events, back-off.
+
+All of it goes into the step's effects, so that it is written when, and only when, the step still was ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from celeriac.errors import CeleriacError
+from reconciler import backoff
+from reconciler.consequences import classify
+from reconciler.engine import Engine
+from reconciler.ledger import Entry
+from reconciler.work import Work
+from sources import prune_releases
+from specs.appstate import AppState
+from specs.model import AppSpec
+from state.events import Event
+from state.history import Change
+from state.holds import Hold
+from state.outcomes import Outcome
+from state.steps import Claim, StepOutcome
+
+ENDS = {"restart": "deploy"}
+"""Tasks whose events have another name than the task."""
+
+_FOREVER = 10 * 365 * 86400.0
+
+
+class Attempt:
+    """One attempt at one step, from its beginning to what is written at its end."""
+
+    def __init__(self, engine: Engine, claim: Claim, began: float) -> None:
+        self.engine = engine
+        self.claim = claim
+        self.step = claim.step
+        self.began = began
+
+    def brought(self, state: AppState, spec: AppSpec | None, adopted: str = "") -> Work:
+        """The app is at its spec and healthy."""
+        engine, step = self.engine, self.step
+        now = engine.clock()
+        effects = engine.store.pipeline()
+        live = replace(state, node=step.node)
+        engine.live.put(live, pipe=effects)
+        if adopted:
+            engine.live.drop(adopted, step.node, pipe=effects)
+            engine.outcomes.drop(adopted, step.node, pipe=effects)
+        if spec is not None and step.action != "record":
+            engine.ledger.add(step.app, Entry(live.digest or step.digest, live.version, now, step.revision))
+        if live.path:
+            keep = max(engine.settings.keep_releases, 1)
+            prune_releases(engine.settings.home, step.app, keep, protect=[Path(live.path).name])
+        self._settle(effects, now)
+        if step.payload.get("hold"):
+            held = step.payload["hold"]
+            hold = Hold(step.app, held["digest"], live.version, now, held["reason"])
+            engine.holds.hold(hold, pipe=effects)
+        self._history(effects, "ok", live.version, now)
+        return Work(StepOutcome("ok"), effects=effects, events=(self._stop(now, "ok", version=live.version),))
+
+    def removed(self) -> Work:
+        """Nothing of the app runs on this node any more."""
+        engine, step = self.engine, self.step
+        now = engine.clock()
+        effects = engine.store.pipeline()
+        engine.live.drop(step.app, step.node, pipe=effects)
+        engine.outcomes.drop(step.app, step.node, pipe=effects)
+        if step.payload.get("release_hold", True):
+            engine.holds.release(step.app, pipe=effects)
+        self._history(effects, "ok", "", now)
+        return Work(StepOutcome("ok"), effects=effects, events=(self._stop(now, "ok"),))
+
+    def rolled_back(self, state: AppState, why: CeleriacError, also: tuple[Event, ...] = ()) -> Work:
+        """The new release did not become healthy; the one before runs again."""
+        engine, step = self.engine, self.step
+        now = engine.clock()
+        verdict = classify(why)
+        message = f"rolled back to {state.version}: {verdict.message}"
+        effects = engine.store.pipeline()
+        engine.live.put(replace(state, node=step.node), pipe=effects)
+        news = self._fail(effects, "rolled_back", verdict.reason, message, now)
+        self._history(effects, "rolled_back", state.version, now, message)
+        if news:
+            engine.fault(why, self.claim)
+        return Work(
+            StepOutcome("failed", "RolledBack", message),
+            effects=effects,
+            events=(*also, self._stop(now, "rolled_back", verdict.reason, message)),
+        )
+
+    def failed(self, error: CeleriacError, observed: AppState | None, also: tuple[Event, ...] = ()) -> Work:
+        """The step failed; `observed` is what runs of the app now."""
+        engine, step = self.engine, self.step
+        now = engine.clock()
+        verdict = classify(error)
+        effects = engine.store.pipeline()
+        if observed is not None:
+            engine.live.put(replace(observed, node=step.node), pipe=effects)
+        forever = verdict.consequence == "until_changed"
+        news = self._fail(effects, "failed", verdict.reason, verdict.message, now, forever=forever)
+        self._history(effects, "failed", observed.version if observed else "", now, verdict.message)
+        if news:
+            engine.fault(error, self.claim)
+        return Work(
+            StepOutcome("failed", verdict.reason, verdict.message),
+            effects=effects,
+            events=(*also, self._stop(now, "failed", verdict.reason, verdict.message)),
+        )
+
+    def superseded(self, message: str) -> Work:
+        """The step was given up for a newer desired state, which is looked at right after this run."""
+        engine, step = self.engine, self.step
+        now = engine.clock()
+        effects = engine.store.pipeline()
+        engine.due.schedule(f"superseded:{step.id}", now, pipe=effects)
+        return Work(
+            StepOutcome("superseded", "Superseded", message),
+            effects=effects,
+            events=(self._stop(now, "superseded", "Superseded", message),),
+        )
+
+    def event(self, name: str, now: float, **fields: Any) -> Event:
+        """An event about this attempt."""
+        step = self.step
+        return Event(name, now, app=step.app, node=step.node, revision=step.revision, run=self.claim.run, **fields)
+
+    def _stop(self, now: float, result: str, reason: str = "", message: str = "", version: str = "") -> Event:
+        extra: dict[str, Any] = {"action": self.step.action, "version": version or self.step.version}
+        if reason:
+            extra["reason"] = reason
+        name = f"{ENDS.get(self.step.task, self.step.task)}.stop"
+        return self.event(name, now, result=result, error=message, duration=now - self.began, extra=extra)
+
+    def _settle(self, effects: Any, now: float) -> None:
+        """Forget earlier failures; but a repair that is needed again and again is waited with, too."""
+        engine, step = self.engine, self.step
+        if step.action != "repair":
+            engine.outcomes.drop(step.app, step.node, pipe=effects)
+            return
+        before = engine.outcomes.get(step.app, step.node)
+        again = before is not None and before.digest == step.digest and now - before.at < backoff.LONGEST
+        attempts = before.attempts + 1 if before is not None and again else 1
+        not_before = now + backoff.delay(attempts - 2, step.id) if attempts > 2 else 0.0
+        engine.outcomes.put(self._outcome("ok", now, attempts=attempts, not_before=not_before), pipe=effects)
+        if not_before:
+            engine.due.schedule(f"retry:{step.app}@{step.node}", not_before, pipe=effects)
+
+    def _fail(self, effects: Any, result: Any, reason: str, message: str, now: float, *, forever: bool = False) -> bool:
+        """Remember the failure and when it is tried again; whether it is another one than before."""
+        engine, step = self.engine, self.step
+        before = engine.outcomes.get(step.app, step.node)
+        attempts = before.attempts + 1 if before is not None and before.digest == step.digest else 1
+        wait = _FOREVER if forever else backoff.delay(attempts, step.id)
+        outcome = self._outcome(result, now, reason, message, attempts, now + wait)
+        engine.outcomes.put(outcome, pipe=effects)
+        if not forever:
+            engine.due.schedule(f"retry:{step.app}@{step.node}", now + wait, pipe=effects)
+        return before is None or (before.result, before.digest, before.reason) != (result, step.digest, reason)
+
+    def _outcome(
+        self,
+        result: Any,
+        now: float,
+        reason: str = "",
+        message: str = "",
+        attempts: int = 0,
+        not_before: float = 0.0,
+    ) -> Outcome:
+        step = self.step
+        return Outcome(
+            app=step.app,
+            node=step.node,
+            action=step.action,
+            result=result,
+            digest=step.digest,
+            version=step.version,
+            reason=reason,
+            message=message,
+            run=self.claim.run,
+            revision=step.revision,
+            at=now,
+            attempts=attempts,
+            not_before=not_before,
+        )
+
+    def _history(self, effects: Any, result: str, version: str, now: float, why: str = "") -> None:
+        engine, step = self.engine, self.step
+        if step.action in ("record", "observe"):
+            return
+        head = engine.desired.head()
+        ours = head if head is not None and head.revision == step.revision else None
+        change = Change(
+            app=step.app,
+            node=step.node,
+            time=now,
+            action=step.action,
+            result=result,
+            revision=step.revision,
+            author=ours.author if ours else "",
+            subject=ours.subject if ours else "",
+            from_version=step.from_version,
+            to_version=version or step.version,
+            duration=now - self.began,
+            why=why or step.reason,
+            run=self.claim.run,
+        )
+        engine.history.add(change, pipe=effects)

@@ -1,0 +1,44 @@
+"""This process's engine, with Celery behind it: how steps are sent, results stored, and events told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celeriac.settings import load
+from reconciler.engine import Engine
+from state.steps import Step
+
+_engines: dict[int, Engine] = {}
+
+
+def engine() -> Engine:
+    """The engine of this process; a forked child gets its own."""
+    pid = os.getpid()
+    if pid not in _engines:
+        _engines.clear()
+        _engines[pid] = _make()
+    return _engines[pid]
+
+
+def _make() -> Engine:
+    made = Engine(load(), publish=_publish, answer=_answer)
+    from tasks import telemetry
+
+    made.listeners += telemetry.listeners()
+    made.fault = telemetry.fault
+    return made
+
+
+def _publish(run: str, steps: Sequence[Step]) -> None:
+    from tasks.celery import app
+    from tasks.messages import send
+
+    send(app, engine().settings.lease, run, steps)
+
+
+def _answer(request: str, record: Mapping[str, Any]) -> None:
+    from tasks.celery import app
+
+    app.backend.mark_as_done(request, dict(record), request=None)

@@ -1,0 +1,36 @@
+"""Steps as Celery messages: identifiers only, with the app and revision stamped on for people who look at Flower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.steps import stamps
+from reconciler.sweep import resend_after
+from state.steps import Step
+
+
+def options_of(step: Step, lease: float) -> dict[str, Any]:
+    """What a message about `step` is sent with. Pure.
+
+    It is dropped when nobody took it by the time that the sweep sends it again.
+    """
+    stamped = {name: value for name, value in stamps(step).items() if value}
+    shown = ", ".join(f"{name}={value}" for name, value in stamped.items())
+    return {
+        "queue": step.queue,
+        "expires": resend_after(lease),
+        "argsrepr": f"({step.id})",
+        "kwargsrepr": "{" + shown + "}",
+        "stamped_headers": list(stamped),
+        **stamped,
+    }
+
+
+def send(app: Any, lease: float, run: str, steps: Sequence[Step]) -> None:
+    """Send a message for each of `steps`, over one connection."""
+    with app.producer_pool.acquire(block=True) as producer:
+        for step in steps:
+            app.send_task(
+                step.task, args=(run, step.id), producer=producer, ignore_result=True, **options_of(step, lease)
+            )

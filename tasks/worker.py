@@ -1,0 +1,109 @@
+"""What a worker does beside tasks: it says that its node is there, asks for a first sync, and sets up telemetry.
+
+The heartbeat runs in the worker's main process: it proves that this one lives and can write to Redis.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from dataclasses import replace
+from typing import Any
+
+from celery import bootsteps, signals
+
+from celeriac import __version__
+from celeriac.errors import CeleriacError
+from celeriac.settings import Settings, load
+from reconciler.sweep import request
+from state.nodes import Node, Nodes
+from state.store import StateUnavailable, Store, open_store
+from tasks import telemetry
+from tasks.celery import app
+from tasks.engine import engine
+
+EVERY = 5.0
+_TTL = 30.0
+
+
+class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Says every few seconds that this node is there; when the worker stops, that it is not waited for."""
+
+    requires = frozenset({"celery.worker.components:Timer"})
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._entry: Any = None
+        self._store: Store | None = None
+        self._node: Node | None = None
+
+    def start(self, parent: Any) -> None:
+        """Begin."""
+        settings = load()
+        self._store = open_store(settings)
+        self._node = node_of(settings)
+        self._beat()
+        self._entry = parent.timer.call_repeatedly(EVERY, self._beat)
+
+    def stop(self, parent: Any) -> None:
+        """End."""
+        if self._entry is not None:
+            self._entry.cancel()
+            self._entry = None
+        if self._store is not None and self._node is not None:
+            with contextlib.suppress(StateUnavailable):
+                Nodes(self._store).leave(self._node)
+
+    def _beat(self) -> None:
+        if self._store is None or self._node is None:
+            return
+        with contextlib.suppress(StateUnavailable):  # the next one tells; silence is what others act on
+            Nodes(self._store).beat(replace(self._node, seen_at=time.time()), _TTL)
+
+
+def node_of(settings: Settings) -> Node:
+    """What this worker says of its node."""
+    now = time.time()
+    return Node(
+        name=settings.node,
+        boot=secrets.token_hex(4),
+        labels=settings.labels,
+        runtime=settings.runtime,
+        version=__version__,
+        pid=os.getpid(),
+        started_at=now,
+        seen_at=now,
+    )
+
+
+app.steps["worker"].add(Heartbeat)
+
+
+@signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
+def _set_up_logs(**_: Any) -> None:
+    telemetry.configure_logs(load())
+
+
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+@signals.beat_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _set_up_sentry(**_: Any) -> None:
+    telemetry.init_sentry(load())
+
+
+@signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _lead_a_group(**_: Any) -> None:
+    # A hard time limit then ends what the task started, too.
+    with contextlib.suppress(PermissionError):
+        os.setpgid(0, 0)
+
+
+@signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
+def _sync_first(**_: Any) -> None:
+    """Do not wait for beat's first interval."""
+    here = engine()
+    with contextlib.suppress(CeleriacError):
+        if here.settings.repo_url:
+            here.live.unsettle(here.settings.node)
+            request(here, "start")
