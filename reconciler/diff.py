@@ -109,6 +109,9 @@ def _note(engine: Engine, planned: Plan, apps: Mapping[str, DesiredApp], policy:
         app = apps.get(name)
         if hold.digest != (app.digest if app else ""):
             engine.holds.release(name, pipe=effects)
+    pending = {held.app for held in planned.held if held.reason == "RemovalBudget"}
+    if pending != policy.pending_removals:
+        engine.holds.set_pending_removals(pending, pipe=effects)
     for held in planned.held:
         if held.until > policy.now:
             engine.due.schedule(f"wait:{held.app}@{held.node}", held.until, pipe=effects)

@@ -61,6 +61,7 @@ def policy_for(
         never_prune=frozenset(name for name in gone if _keeps(parts, gone[name])),
         max_removals=parts.settings.max_removals,
         removals_allowed=parts.holds.removals_allowed(),
+        pending_removals=parts.holds.pending_removals(),
         apps_dir_found=head.apps_dir_found,
         force=bool(options.get("force")),
         only=str(options.get("only", "")),

@@ -149,7 +149,9 @@ def _removals(
         for need in state.depends_on
     }
     prunable = [name for name in gone if name not in still_needed and name not in policy.holds]
-    over_budget = policy.too_many(len(prunable), sum(1 for states in live.values() if states))
+    over_budget = policy.too_many(len(prunable), sum(1 for states in live.values() if states)) or (
+        policy.pending_removals.intersection(prunable) and not policy.removals_acknowledged
+    )
     for name in gone:
         for node, state in live[name].items():
             suspended = policy.suspended(name, None, 0)
@@ -226,8 +228,13 @@ def _order_removals(changes: dict[str, Change], by_app: Mapping[str, list[Change
 
 def _block(changes: dict[str, Change], held: dict[str, Held], key: str, by: str) -> None:
     change = changes.pop(key)
-    why = next((h.reason for h in held.values() if h.app == by), "")
-    message = f"waits for {by}, which is not healthy" + (f" ({why})" if why else "")
+    behind = next((h for h in held.values() if h.app == by), None)
+    if behind is None:
+        message = f"waits for {by}, which is not healthy"
+    elif behind.reason == "DependencyNotReady":
+        message = f"waits for {by}, which {behind.message}"
+    else:
+        message = f"waits for {by}, which is not healthy ({behind.reason})"
     held[key] = Held(change.app, change.node, "DependencyNotReady", message, pending=change.action, by=by)
 
 

@@ -21,6 +21,7 @@ class Policy:
 
     `nodes` maps each live node to its labels; `observed` holds those whose live state is known.
     `never_prune` holds the apps, gone from Git, whose last spec said `prune: false`.
+    `pending_removals` are apps whose removal already waits to be acknowledged: a later commit does not do that.
     `max_removals` None means the default of DESIGN section 3: more than 3 apps and more than 30 %.
     """
 
@@ -34,6 +35,7 @@ class Policy:
     never_prune: frozenset[str] = frozenset()
     max_removals: int | None = None
     removals_allowed: str = ""
+    pending_removals: frozenset[str] = frozenset()
     apps_dir_found: bool = True
     force: bool = False
     only: str = ""
@@ -55,9 +57,14 @@ class Policy:
                 return suspension.reason or ("everything is suspended" if name == EVERYTHING else "suspended by hand")
         return ""
 
+    @property
+    def removals_acknowledged(self) -> bool:
+        """Whether somebody has said that this revision may remove whatever it does."""
+        return bool(self.removals_allowed) and self.revision.startswith(self.removals_allowed)
+
     def too_many(self, removals: int, live: int) -> bool:
         """Whether removing that many of `live` apps needs to be acknowledged first."""
-        if not removals or (self.removals_allowed and self.revision.startswith(self.removals_allowed)):
+        if not removals or self.removals_acknowledged:
             return False
         if not self.apps_dir_found:
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,18 @@ class Holds:
     def allow_removals(self, revision: str) -> None:
         """Remember that the removals of `revision` are acknowledged."""
         self._store.client.set(self._store.key("removals_allowed"), revision)
+
+    def set_pending_removals(self, apps: Iterable[str], pipe: Any) -> None:
+        """Remember whose removal waits to be acknowledged, in place of those before."""
+        key = self._store.key("pending_removals")
+        names = sorted(apps)
+        pipe.delete(key)
+        if names:
+            pipe.sadd(key, *names)
+
+    def pending_removals(self) -> frozenset[str]:
+        """The apps whose removal waits to be acknowledged."""
+        return frozenset(self._store.client.smembers(self._store.key("pending_removals")))
 
     def removals_allowed(self) -> str:
         """The revision whose removals are acknowledged; empty for none."""

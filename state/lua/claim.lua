@@ -28,7 +28,7 @@ if last then
   end
 end
 if held then
-  append_line(run .. ':busy', resource_of(run, id), id)
+  wait_for_resource(run, resource_of(run, id), id)
   return {'Busy'}
 end
 local token = next_token(KEYS[3])

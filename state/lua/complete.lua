@@ -3,7 +3,8 @@
 -- KEYS: 1 the run, 2 start of lease keys.
 -- ARGV: 1 step id, 2 token, 3 state (ok, tolerated, failed, superseded), 4 reason, 5 message,
 --   6 JSON of new steps, 7 JSON of facts {name: text}, 8 JSON of commands to carry out with it.
--- Returns {'Completed', {ready steps}, {{step, by, message}}, open steps left} or {'LeaseLost'}.
+-- Returns {'Completed', {ready steps}, {{step, by, message}}, open steps left} or {'LeaseLost'}: the step, or its
+-- resource, was taken by another since. A lease that lapsed with nobody taking over does not matter.
 -- If it runs twice: nothing is written again; what is ready now is returned again.
 local run, id, token = KEYS[1], ARGV[1], ARGV[2]
 local claim = redis.call('HGET', run .. ':claims', id)
@@ -23,6 +24,10 @@ if state ~= 'running' then
   end
   return {'Completed', ready, blocked, open_steps(run)}
 end
+local held = redis.call('GET', KEYS[2] .. resource_of(run, id))
+if held and held ~= token .. ' ' .. claim.owner then
+  return {'LeaseLost'}
+end
 local now = server_time()
 -- New steps first: they may need this one, and a need that nobody knows must leave everything as it was.
 add_steps(run, cjson.decode(ARGV[6]), now, ready, blocked)
@@ -30,7 +35,9 @@ for name, value in pairs(cjson.decode(ARGV[7])) do
   redis.call('HSET', run .. ':facts', name, value)
 end
 end_step(run, id, ARGV[3], ARGV[4], ARGV[5], '', token, now)
-free_resource(run, KEYS[2], id, token .. ' ' .. claim.owner, ready)
+for _, other in ipairs(free_resource(run, KEYS[2], id, token .. ' ' .. claim.owner)) do
+  ready[#ready + 1] = step_text(run, other)
+end
 if PASSED[ARGV[3]] then
   release_dependents(run, id, now, ready)
 else

@@ -1,5 +1,6 @@
 --! include graph
--- Make a claimed step ready again, as if it had not been claimed: the next sweep sends it at once.
+-- Make a claimed step ready again, as if it had not been claimed: the next sweep sends it, and what waited for
+-- its resource, at once.
 -- KEYS: 1 the run, 2 start of lease keys.  ARGV: 1 step id, 2 token.
 -- Returns 1, or 0 when the step is no longer ours.
 -- If it runs twice: the second returns 0.
@@ -14,5 +15,7 @@ make_ready(run, id, 0)
 redis.call('HSET', run .. ':claims', id, cjson.encode({
   token = '', owner = '', attempt = claim.attempt - 1, at = claim.at,
 }))
-free_resource(run, KEYS[2], id, claim.token .. ' ' .. claim.owner, {})
+for _, other in ipairs(free_resource(run, KEYS[2], id, claim.token .. ' ' .. claim.owner)) do
+  make_ready(run, other, 0)
+end
 return 1

@@ -117,7 +117,8 @@ local function add_steps(run, steps, now, ready, blocked)
         failed[#failed + 1] = need
         count = count + 1
       end
-      rdeps[need] = rdeps[need] and (rdeps[need] .. '\n' .. step[1]) or step[1]
+      rdeps[need] = rdeps[need] or {}
+      table.insert(rdeps[need], step[1])
     end
     redis.call('HSET', run .. ':need', step[1], count)
     if count == 0 then
@@ -126,29 +127,40 @@ local function add_steps(run, steps, now, ready, blocked)
     end
   end
   for need, dependents in pairs(rdeps) do
-    append_line(run .. ':rdeps', need, dependents)
+    append_line(run .. ':rdeps', need, table.concat(dependents, '\n'))
   end
   for _, need in ipairs(failed) do
     block_dependents(run, need, '', now, blocked)
   end
 end
 
--- Give back the lease of a step's resource if `value` still holds it; the text of each step that
--- found it taken is added to `ready`, to be sent again.
-local function free_resource(run, leases, id, value, ready)
+-- Remember that the step `id` found its resource taken.
+local function wait_for_resource(run, resource, id)
+  for other in lines(redis.call('HGET', run .. ':busy', resource)) do
+    if other == id then
+      return
+    end
+  end
+  append_line(run .. ':busy', resource, id)
+end
+
+-- Give back the lease of a step's resource if `value` still holds it; returns the ready steps that
+-- found it taken, which must be sent again.
+local function free_resource(run, leases, id, value)
   local resource = resource_of(run, id)
   if redis.call('GET', leases .. resource) == value then
     redis.call('DEL', leases .. resource)
   end
-  local waiting = redis.call('HGET', run .. ':busy', resource)
+  local waiting, woken = redis.call('HGET', run .. ':busy', resource), {}
   if waiting then
     redis.call('HDEL', run .. ':busy', resource)
     for other in lines(waiting) do
       if redis.call('HGET', run .. ':state', other) == 'ready' then
-        ready[#ready + 1] = step_text(run, other)
+        woken[#woken + 1] = other
       end
     end
   end
+  return woken
 end
 
 local function open_steps(run)

@@ -19,7 +19,7 @@ for _, id in ipairs(redis.call('ZRANGE', run .. ':running', 0, -1)) do
   if redis.call('GET', KEYS[2] .. resource_of(run, id)) ~= claim.token .. ' ' .. claim.owner then
     if claim.attempt >= tonumber(ARGV[2]) then
       local message = 'its worker was lost ' .. claim.attempt .. ' times in a row'
-      end_step(run, id, 'failed', 'WorkerLost', message, '', claim.token, now)
+      end_step(run, id, 'failed', 'WorkerLost', message, '', '', now)
       lost[#lost + 1] = step_text(run, id)
       block_dependents(run, id, 'WorkerLost', now, blocked)
     else
