@@ -61,13 +61,21 @@ def diff(engine: Engine, claim: Claim) -> Work:
                 extra={"apps": len(apps), "invalid": invalid},
             )
         )
+    since: dict[str, float] = {}
+    if parsed:
+        since = {
+            "committed_at": head.committed_at,
+            "fetch": float(facts.get("fetch_seconds", 0.0)),
+            "parse": took,
+            "plan": engine.clock() - began,
+        }
     told = {"changes": len(planned.changes), "held": len(planned.held), "plan": planned.id}
     start = Event("deps.start", began, revision=head.revision, run=claim.run)
     stop = replace(
         start, name="deps.stop", time=engine.clock(), result="ok", duration=engine.clock() - began, extra=told
     )
     return Work(
-        add=[change_step(change, head.revision) for change in planned.changes],
+        add=[change_step(change, head.revision, since) for change in planned.changes],
         facts={"planned": True, "plan": planned.id, "held": len(planned.held), "revision": head.revision},
         effects=effects,
         events=(*events, start, stop),

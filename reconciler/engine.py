@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from celeriac.errors import CeleriacError
 from reconciler.keeper import Keeper
 from reconciler.parts import Parts
 from runtimes.base import Runtime, RuntimeContext
@@ -34,10 +35,17 @@ Answer = Callable[[str, Mapping[str, Any]], None]
 
 @dataclass
 class Attending:
-    """What the runtime is told and asked while this process is at one step."""
+    """What the runtime is told and asked while this process is at one step. `phases` are those told, with times."""
 
-    report: Callable[[str], None] = lambda phase: None
+    show: Callable[[str], None] = lambda phase: None
     cancelled: Callable[[], bool] = lambda: False
+    claim: Claim | None = None
+    phases: list[tuple[str, float]] = field(default_factory=list)
+
+    def report(self, phase: str) -> None:
+        """Take note of a phase that begins, and show it."""
+        self.phases.append((phase, time.monotonic()))
+        self.show(phase)
 
 
 @dataclass
@@ -105,12 +113,35 @@ class Engine(Parts):
         return f"{self.settings.node}:{os.getpid()}:{secrets.token_hex(4)}"
 
     def _build(self, spec: AppSpec) -> Path:
-        return build(
-            spec,
-            self.settings.home,
-            report=lambda phase: self.attending.report(phase),
-            cancelled=lambda: self.attending.cancelled(),
-        )
+        """Build a release. Nothing is told of one that is there already."""
+        started: list[Event] = []
+
+        def report(phase: str) -> None:
+            if not started:
+                started.append(self._about("build.start", spec))
+                self.emit(started[0])
+            self.attending.report(phase)
+
+        try:
+            release = build(spec, self.settings.home, report=report, cancelled=lambda: self.attending.cancelled())
+        except CeleriacError as error:
+            self._build_ended(started, "failed", error.reason)
+            raise
+        self._build_ended(started, "ok")
+        return release
+
+    def _build_ended(self, started: list[Event], result: str, error: str = "") -> None:
+        if started:
+            now = self.clock()
+            stop = replace(started[0], name="build.stop", time=now, duration=now - started[0].time)
+            self.emit(replace(stop, result=result, error=error))
+
+    def _about(self, name: str, spec: AppSpec) -> Event:
+        run = self.attending.claim.run if self.attending.claim else ""
+        return Event(
+            name, self.clock(), app=spec.name, node=self.settings.node, revision=spec.revision, run=run,
+            extra={"version": spec.version},
+        )  # fmt: skip
 
     def _read_again(self, name: str, digest: str) -> AppSpec | None:
         """Parse the app's file once more, on a node whose vault does not have it."""

@@ -5,6 +5,7 @@ All of it goes into the step's effects, so that it is written when, and only whe
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from reconciler import backoff
 from reconciler.consequences import classify
 from reconciler.engine import Engine
 from reconciler.ledger import Entry
+from reconciler.stages import stages
 from reconciler.work import Work
 from sources import prune_releases
 from specs.appstate import AppState
@@ -132,6 +134,13 @@ class Attempt:
         extra: dict[str, Any] = {"action": self.step.action, "version": version or self.step.version}
         if reason:
             extra["reason"] = reason
+        since = dict(self.step.payload.get("since", {}))
+        committed_at = since.pop("committed_at", 0.0)
+        took = stages(self.engine.attending.phases, time.monotonic(), since)
+        if took:
+            extra["stages"] = took
+        if committed_at and result == "ok":
+            extra["commit_to_healthy"] = round(now - committed_at, 3)
         name = f"{ENDS.get(self.step.task, self.step.task)}.stop"
         return self.event(name, now, result=result, error=message, duration=now - self.began, extra=extra)
 

@@ -44,8 +44,11 @@ def diff_step(revision: str, needs: Iterable[str]) -> Step:
     return Step("diff", "diff", CONTROL, revision=revision, resource="desired", needs=tuple(needs))
 
 
-def change_step(change: Change, revision: str) -> Step:
-    """Carry out one change of a plan on the node that it concerns."""
+def change_step(change: Change, revision: str, since: Mapping[str, float] | None = None) -> Step:
+    """Carry out one change of a plan on the node that it concerns.
+
+    `since` is what is known of the time since the commit: when it was made, and seconds per stage of the run so far.
+    """
     return Step(
         id=change.key,
         task=TASKS[change.action],
@@ -61,6 +64,7 @@ def change_step(change: Change, revision: str) -> Step:
         revision=revision,
         reason=change.reason,
         needs=change.needs,
+        payload={"since": dict(since)} if since else {},
     )
 
 

@@ -70,7 +70,7 @@ def perform(
         return Done(claim.reason)
     seen(claim)
     with engine.keeper.keep(claim) as kept:
-        engine.attending = Attending(report, _cancelled(engine, claim, lambda: kept.lost))
+        engine.attending = Attending(report, _cancelled(engine, claim, lambda: kept.lost), claim)
         try:
             work = _carried_out(engine, claim, body)
         except BaseException:

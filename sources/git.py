@@ -24,7 +24,7 @@ from sources.tree import install_tree
 from sources.workshop import Workshop
 from specs.model import AppSpec, Source
 
-_KEPT = {"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"}
+_KEPT = {"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_CONFIG_GLOBAL"}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _BAD_REF = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|[/.]$|\.lock$|^@$")
@@ -41,7 +41,10 @@ class Found:
 
 
 def git_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
-    """The environment for git: hardened, asking nobody anything, with `origin` being `url`."""
+    """The environment for git: hardened, asking nobody anything, with `origin` being `url`.
+
+    The user's own configuration counts, as for the mirror: credential helpers and SSH settings work as usual.
+    """
     kept = {
         name: value
         for name, value in environ.items()
@@ -49,7 +52,6 @@ def git_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
         and not name.startswith("CELERIAC_")
         and name not in {"REDIS_URL", "SENTRY_DSN"}
     }
-    kept.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
     constant = {
         "remote.origin.url": url,
         "core.hooksPath": "/dev/null",
@@ -63,9 +65,11 @@ def git_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
         kept |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return kept | {
         "GIT_CONFIG_COUNT": str(len(constant)),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": environ.get("GIT_CONFIG_NOSYSTEM") or "1",
         "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "SSH_ASKPASS_REQUIRE": "never",  # not GIT_SSH_COMMAND, which would override the user's core.sshCommand
         "GIT_ALLOW_PROTOCOL": "https:ssh:file",
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_LFS_SKIP_SMUDGE": "1",

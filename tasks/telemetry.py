@@ -114,6 +114,8 @@ def fault(error: Exception, claim: Claim) -> None:
     """Tell Sentry that a step failed, as one issue per app, step and reason."""
     if isinstance(error, Superseded):
         return
+    if not isinstance(error, CeleriacError):  # a fault of ours: where it is belongs into the worker's log
+        structlog.get_logger("celeriac").error("unexpected", step=claim.step.id, run=claim.run, exc_info=error)
     import sentry_sdk
 
     if not sentry_sdk.get_client().is_active():

@@ -75,16 +75,24 @@ def test_urls_that_are_not(url: str) -> None:
         check_url(url)
 
 
-def test_git_asks_nobody_reads_no_configuration_and_finds_the_url_in_its_environment() -> None:
+def test_git_asks_nobody_reads_the_users_configuration_alone_and_finds_the_url_in_its_environment() -> None:
     env = git_environment(
-        {"GIT_DIR": "/x", "GIT_SSH_COMMAND": "ssh -i key", "PATH": "/bin", "REDIS_URL": "redis://:pw@h"},
+        {
+            "GIT_DIR": "/x",
+            "GIT_CONFIG_GLOBAL": "/me/config",
+            "GIT_SSH_COMMAND": "ssh -i key",
+            "PATH": "/bin",
+            "REDIS_URL": "redis://:pw@h",
+        },
         "https://t@h/a",
     )
     assert "GIT_DIR" not in env
     assert "REDIS_URL" not in env
     assert env["GIT_SSH_COMMAND"] == "ssh -i key"
     assert env["GIT_TERMINAL_PROMPT"] == "0"
-    assert env["GIT_CONFIG_GLOBAL"] == "/dev/null"
+    assert env["GIT_CONFIG_GLOBAL"] == "/me/config"
+    assert env["GIT_CONFIG_NOSYSTEM"] == "1"
+    assert "GIT_CONFIG_GLOBAL" not in git_environment({}, "https://h/a")
     assert env["GIT_ALLOW_PROTOCOL"] == "https:ssh:file"
     pairs = {env[f"GIT_CONFIG_KEY_{n}"]: env[f"GIT_CONFIG_VALUE_{n}"] for n in range(int(env["GIT_CONFIG_COUNT"]))}
     assert pairs["remote.origin.url"] == "https://t@h/a"
