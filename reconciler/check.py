@@ -55,6 +55,7 @@ def due_checks(
         and (
             (record := known.get(name)) is None
             or record.digest != live[name].digest
+            or live[name].health == "unknown"
             or now - record.checked_at >= spec.health.interval
         )
     ]

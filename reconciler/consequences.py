@@ -12,7 +12,16 @@ from sources.failure import SourceFailure
 
 Consequence = Literal["retry", "superseded", "until_changed"]
 
-_UNTIL_CHANGED = frozenset({"IsolationUnavailable", "Misuse"})
+_UNTIL_CHANGED = frozenset({"IsolationUnavailable", "Misuse", "DataInTheWay"})
+_REASONS = {
+    "build": "BuildFailed",
+    "start": "StartFailed",
+    "health": "HealthCheckFailed",
+    "stop": "StopFailed",
+    "reconfigure": "ReconfigureFailed",
+    "remove": "RemoveFailed",
+}
+"""What a runtime's failure is called, by its step, where the runtime does not say more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,9 @@ def classify(error: Exception) -> Verdict:
         output = tuple(getattr(error, "output", ()) or getattr(error, "tail", ()))
         message = _with_output(error.message, output, error.hint)
         consequence: Consequence = "retry" if _may_pass(error) else "until_changed"
-        return Verdict(consequence, error.reason, message, str(getattr(error, "step", "")))
+        step = str(getattr(error, "step", ""))
+        reason = _REASONS.get(step, error.reason) if error.reason == "RuntimeFailure" else error.reason
+        return Verdict(consequence, reason, message, step)
     return Verdict("retry", type(error).__name__, f"unexpected {type(error).__name__}: {error}")
 
 

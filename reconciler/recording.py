@@ -85,7 +85,7 @@ class Attempt:
         effects = engine.store.pipeline()
         engine.live.put(replace(state, node=step.node), pipe=effects)
         news = self._fail(effects, "rolled_back", verdict.reason, message, now)
-        self._history(effects, "rolled_back", state.version, now, message)
+        self._history(effects, "rolled_back", step.version, now, message)
         if news:
             engine.fault(why, self.claim)
         return Work(
