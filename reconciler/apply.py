@@ -16,12 +16,11 @@ from celeriac.process import CommandCancelledError
 from reconciler import ledger
 from reconciler.consequences import classify
 from reconciler.engine import Engine
-from reconciler.recording import ENDS, Attempt
+from reconciler.recording import Attempt
 from reconciler.work import Work, outdated
 from runtimes.base import Runtime, RuntimeFailure, Superseded
 from specs.appstate import AppState
 from specs.model import AppSpec
-from state.desired import digest_in
 from state.events import Event
 from state.steps import Claim, Step
 
@@ -35,10 +34,9 @@ class SpecMissing(CeleriacError):  # noqa: N818 - a condition, not a fault
 def apply(engine: Engine, claim: Claim) -> Work:
     """Carry out the change that a step names."""
     step = claim.step
-    began = engine.clock()
-    desired = _begin(engine, claim, began)
-    attempt = Attempt(engine, claim, began)
-    if not step.payload.get("manual") and outdated(step, desired):
+    attempt = Attempt(engine, claim, engine.clock())
+    engine.tell(attempt.start())  # Redis was told by the claim
+    if not step.payload.get("manual") and outdated(step, claim.desired):
         return attempt.superseded("given up before it began: a newer desired state waits")
     try:
         return _carry_out(engine, step, attempt)
@@ -48,30 +46,9 @@ def apply(engine: Engine, claim: Claim) -> Work:
         return attempt.failed(error, _observed(engine.runtime, step.app))
 
 
-def _begin(engine: Engine, claim: Claim, began: float) -> str | None:
-    """Tell that the step begins, and ask what is desired of its app now: one round trip."""
-    step = claim.step
-    start = Event(
-        f"{ENDS.get(step.task, step.task)}.start",
-        began,
-        app=step.app,
-        node=step.node,
-        revision=step.revision,
-        run=claim.run,
-        extra={"action": step.action, "version": step.version, "from_version": step.from_version},
-    )
-    pipe = engine.store.pipeline()
-    engine.events.emit(start, pipe=pipe)
-    engine.desired.digest(step.app, pipe=pipe)
-    _, reply = pipe.execute()
-    engine.tell(start)
-    return digest_in(reply)
-
-
 def _carry_out(engine: Engine, step: Step, attempt: Attempt) -> Work:
     if step.task == "remove":
         engine.runtime.remove(step.app)
-        engine.ledger.drop(step.app) if step.payload.get("manual") else None
         return attempt.removed()
     if step.action == "restart":
         return attempt.brought(_restart(engine, step), None)

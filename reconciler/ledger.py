@@ -52,6 +52,15 @@ class Ledger:
             return
         self._write(app, [entry, *(old for old in before if old.digest != entry.digest)][:KEPT])
 
+    def has(self, app: str) -> bool:
+        """Whether anything is remembered of `app`."""
+        return (self._folder / f"{app}.json").exists()
+
+    def begin(self, app: str, entry: Entry) -> None:
+        """Remember what was in force before anything was remembered of `app`."""
+        if not self.has(app):
+            self._write(app, [entry])
+
     def drop(self, app: str) -> None:
         """Forget `app`."""
         if is_name(app):

@@ -26,9 +26,6 @@ from state.holds import Hold
 from state.outcomes import Outcome
 from state.steps import Claim, StepOutcome
 
-ENDS = {"restart": "deploy"}
-"""Tasks whose events have another name than the task."""
-
 _FOREVER = 10 * 365 * 86400.0
 
 
@@ -52,7 +49,7 @@ class Attempt:
             engine.live.drop(adopted, step.node, pipe=effects)
             engine.outcomes.drop(adopted, step.node, pipe=effects)
         if spec is not None and step.action != "record":
-            engine.ledger.add(step.app, Entry(live.digest or step.digest, live.version, now, step.revision))
+            self._note_in_ledger(Entry(live.digest or step.digest, live.version, now, step.revision))
         if live.path:
             keep = max(engine.settings.keep_releases, 1)
             prune_releases(engine.settings.home, step.app, keep, protect=[Path(live.path).name])
@@ -63,6 +60,15 @@ class Attempt:
             engine.holds.hold(hold, pipe=effects)
         self._history(effects, "ok", live.version, now)
         return Work(StepOutcome("ok"), effects=effects, events=(self._stop(now, "ok", version=live.version),))
+
+    def _note_in_ledger(self, entry: Entry) -> None:
+        """Remember what is in force now, and what was before: for a roll-back. A first deploy has nothing before."""
+        ledger, step = self.engine.ledger, self.step
+        if step.from_digest and step.from_digest != entry.digest:
+            ledger.begin(step.app, Entry(step.from_digest, step.from_version, self.began))
+        elif not ledger.has(step.app):
+            return
+        ledger.add(step.app, entry)
 
     def removed(self) -> Work:
         """Nothing of the app runs on this node any more."""
@@ -125,6 +131,12 @@ class Attempt:
             events=(self._stop(now, "superseded", "Superseded", message),),
         )
 
+    def start(self) -> Event:
+        """The event that tells that the step begins, as the claim wrote it."""
+        step = self.step
+        extra = {"action": step.action, "version": step.version, "from_version": step.from_version}
+        return self.event(f"{step.task}.start", self.began, extra=extra)
+
     def event(self, name: str, now: float, **fields: Any) -> Event:
         """An event about this attempt."""
         step = self.step
@@ -141,8 +153,9 @@ class Attempt:
             extra["stages"] = took
         if committed_at and result == "ok":
             extra["commit_to_healthy"] = round(now - committed_at, 3)
-        name = f"{ENDS.get(self.step.task, self.step.task)}.stop"
-        return self.event(name, now, result=result, error=message, duration=now - self.began, extra=extra)
+        return self.event(
+            f"{self.step.task}.stop", now, result=result, error=message, duration=now - self.began, extra=extra
+        )
 
     def _settle(self, effects: Any, now: float) -> None:
         """Forget earlier failures; but a repair that is needed again and again is waited with, too."""
@@ -200,7 +213,7 @@ class Attempt:
         engine, step = self.engine, self.step
         if step.action in ("record", "observe"):
             return
-        head = engine.desired.head()
+        head = self.claim.head
         ours = head if head is not None and head.revision == step.revision else None
         change = Change(
             app=step.app,

@@ -16,6 +16,7 @@ from celeriac.settings import without_password
 from state.unavailable import StateUnavailable
 
 _OURS = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
+_OURS_BY_CODE = ("MISCONF", "-OOM", "-READONLY")  # no class of redis' own; the latter from scripts, before Redis 7
 
 
 class _GuardedPipeline(Pipeline):
@@ -24,7 +25,9 @@ class _GuardedPipeline(Pipeline):
     def execute(self, raise_on_error: bool = True) -> Any:
         try:
             return super().execute(raise_on_error)
-        except _OURS as error:
+        except redis.RedisError as error:
+            if not _concerns_server(error):
+                raise
             raise unavailable(self.address, error) from error
 
 
@@ -36,7 +39,9 @@ class GuardedRedis(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         try:
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except _OURS as error:
+        except redis.RedisError as error:
+            if not _concerns_server(error):
+                raise
             raise unavailable(self.address, error) from error
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
@@ -63,19 +68,29 @@ def connect(url: str) -> GuardedRedis:
     return client
 
 
+def _concerns_server(error: redis.RedisError) -> bool:
+    """Whether `error` is about the server as a whole, and not about the command."""
+    return isinstance(error, _OURS) or any(code in str(error) for code in _OURS_BY_CODE)
+
+
 def unavailable(address: str, error: Exception) -> StateUnavailable:
     """What a user is told of `error`, which redis raised for `address`."""
     if isinstance(error, redis.AuthenticationError):
         return StateUnavailable(
             f"Redis at {address} refuses our password: {error}", hint="check the password in REDIS_URL"
         )
-    if isinstance(error, redis.OutOfMemoryError):
+    if isinstance(error, redis.OutOfMemoryError) or "-OOM" in str(error):
         return StateUnavailable(
             f"Redis at {address} is full",
             hint="give it more maxmemory (policy noeviction); what runs goes on meanwhile",
         )
-    if isinstance(error, redis.ReadOnlyError):
+    if isinstance(error, redis.ReadOnlyError) or "-READONLY" in str(error):
         return StateUnavailable(f"Redis at {address} is a read-only replica", hint="point REDIS_URL at the primary")
+    if "MISCONF" in str(error):
+        return StateUnavailable(
+            f"Redis at {address} takes no writes, since it cannot save: {error}",
+            hint="free some disk space on its machine; its log says more. What runs goes on meanwhile",
+        )
     return StateUnavailable(
         f"Redis at {address} does not answer: {error}", hint="is `celeriac up` running? Else check REDIS_URL"
     )

@@ -12,6 +12,7 @@ from state.store import Store
 
 _BLOCK_MS = 2000  # below the socket's time-out
 _PAGE = 1000
+KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Event:
 class Events:
     """The last events; about `keep` of them."""
 
-    def __init__(self, store: Store, keep: int = 10_000) -> None:
+    def __init__(self, store: Store, keep: int = KEPT) -> None:
         self._store = store
         self._key = store.key("events")
         self._keep = keep

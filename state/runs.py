@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 
 from celeriac.errors import CeleriacError
+from state.desired import Head, digest_in
 from state.documents import decode, decode_mapping, encode
+from state.events import KEPT
 from state.lease import LeaseLost
 from state.steps import (
     Ask,
@@ -102,12 +104,29 @@ class Runs:
     def claim(self, run: str, step: str, owner: str, ttl: float) -> Claim | Refused:
         """Take the step for `ttl` seconds. `owner` must differ for each delivery of a message."""
         reply = self._store.script("claim")(
-            keys=[self._base(run), self._leases, self._store.key("token")], args=[step, owner, int(ttl * 1000)]
+            keys=[
+                self._base(run),
+                self._leases,
+                self._store.key("token"),
+                self._store.key("desired", "names"),
+                self._store.key("desired", "head"),
+                self._store.key("events"),
+            ],
+            args=[step, owner, int(ttl * 1000), run, KEPT],
         )
         if reply[0] != "Claimed":
             return Refused(reply[0])
-        _, text, token, attempt, asks = reply
-        return Claim(run, decode(Step, text), int(token), int(attempt), owner, _asks(asks))
+        _, text, token, attempt, asks, desired, head = reply
+        return Claim(
+            run,
+            decode(Step, text),
+            int(token),
+            int(attempt),
+            owner,
+            _asks(asks),
+            digest_in(desired),
+            decode(Head, head) if head else None,
+        )
 
     def renew(self, claim: Claim, ttl: float) -> bool:
         """Hold the step for another `ttl` seconds; False when it is no longer ours."""

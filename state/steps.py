@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from state.desired import Head
+
 StepState = Literal["pending", "ready", "running", "ok", "tolerated", "failed", "superseded", "blocked"]
 ENDED: frozenset[str] = frozenset({"ok", "tolerated", "failed", "superseded", "blocked"})
 
@@ -110,7 +112,11 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A step that is ours to do, until its lease lapses. `token` fences what a late worker would still write."""
+    """A step that is ours to do, until its lease lapses. `token` fences what a late worker would still write.
+
+    `desired` is the digest that Git asks for of the step's app at this moment (None: it is not in Git), `head` the
+    revision in force.
+    """
 
     run: str
     step: Step
@@ -118,6 +124,8 @@ class Claim:
     attempt: int
     owner: str
     asks: tuple[Ask, ...] = ()
+    desired: str | None = None
+    head: Head | None = None
 
     @property
     def options(self) -> Mapping[str, Any]:

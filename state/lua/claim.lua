@@ -1,10 +1,21 @@
 --! include token
 --! include graph
 -- Take a ready step, or a running one whose worker lost its lease.
--- KEYS: 1 the run, 2 start of lease keys, 3 the last token.  ARGV: 1 step id, 2 owner, 3 time to live in ms.
--- Returns {'Claimed', step, token, attempt, asks} or {refusal}.
--- If it runs twice: the same owner gets the same claim again; any other owner is refused with Running.
+-- KEYS: 1 the run, 2 start of lease keys, 3 the last token, 4 digests of desired apps, 5 the head, 6 the events.
+-- ARGV: 1 step id, 2 owner, 3 time to live in ms, 4 id of the run, 5 events kept.
+-- Returns {'Claimed', step, token, attempt, asks, "digest path" desired of its app, head} or {refusal}. Of a step about
+-- an app, an event tells that it starts.
+-- If it runs twice: the same owner gets the same claim again, with no second event; any other is refused with Running.
 local run, id, owner, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local function claimed(token, attempt)
+  local text = step_text(run, id)
+  local app = cjson.decode(text).app
+  local desired, head = false, false
+  if app ~= '' then
+    desired, head = redis.call('HGET', KEYS[4], app), redis.call('GET', KEYS[5])
+  end
+  return {'Claimed', text, token, attempt, redis.call('LRANGE', run .. ':asks', 0, -1), desired, head}
+end
 local state = redis.call('HGET', run .. ':state', id)
 if not state then
   return {'UnknownRun'}
@@ -22,7 +33,7 @@ if last then
   attempt = last.attempt
   if state == 'running' and held == last.token .. ' ' .. last.owner then
     if last.owner == owner then
-      return {'Claimed', step_text(run, id), last.token, attempt, redis.call('LRANGE', run .. ':asks', 0, -1)}
+      return claimed(last.token, attempt)
     end
     return {'Running'}
   end
@@ -40,4 +51,12 @@ redis.call('ZADD', run .. ':running', string.format('%.6f', now), id)
 redis.call('HSET', run .. ':claims', id, cjson.encode({
   token = token, owner = owner, attempt = attempt + 1, at = now,
 }))
-return {'Claimed', step_text(run, id), token, attempt + 1, redis.call('LRANGE', run .. ':asks', 0, -1)}
+local step = cjson.decode(step_text(run, id))
+if step.app ~= '' then
+  local event = cjson.encode({
+    name = step.task .. '.start', time = now, app = step.app, node = step.node, revision = step.revision,
+    run = ARGV[4], extra = {action = step.action, version = step.version, from_version = step.from_version},
+  })
+  redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[5], '*', 'event', '{"schema":1,' .. string.sub(event, 2))
+end
+return claimed(token, attempt + 1)
