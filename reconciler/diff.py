@@ -22,6 +22,8 @@ from state.desired import Head
 from state.events import Event
 from state.steps import Claim, StepOutcome
 
+UNPLANNED = "unplanned"
+
 
 def diff(engine: Engine, claim: Claim) -> Work:
     """Put the parsed files in force and plan what they ask for."""
@@ -45,6 +47,7 @@ def diff(engine: Engine, claim: Claim) -> Work:
         message = f"plan {pinned} is no longer what a sync would do (that is {planned.id})"
         return Work(StepOutcome("failed", "PlanChanged", f"{message}: look again with celeriac plan"))
     effects = engine.store.pipeline()
+    engine.due.clear(UNPLANNED, pipe=effects)
     _note(engine, planned, apps, policy, effects)
     events = []
     if parsed:
@@ -91,6 +94,8 @@ def put_in_force(
     apps_dir_found: bool,
 ) -> tuple[Head, dict[str, DesiredApp]]:
     """Make the files of `revision` the desired state: those `staged`, less those `removed`, and the rest as known."""
+    # Should this die before a plan is carried out, the next run plans, though the remote has nothing new.
+    engine.due.schedule(UNPLANNED, engine.store.now())
     first = engine.desired.head() is None
     known = {} if first else engine.desired.files()
     files = {path: app for path, app in known.items() if path not in removed}

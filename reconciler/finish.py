@@ -60,7 +60,7 @@ def finish(engine: Engine, run_id: str) -> None:
         if record["error"]:  # what is due stays due: it is looked at again, but not at once
             engine.pulse.set("due_not_before", engine.store.now() + min(engine.settings.interval, 30.0))
         closed = engine.runs.close(run_id, record, PULL, keep=not idle)
-        if closed.done and not idle:
+        if closed.first and not idle:
             engine.emit(_stop(record, now))
         if closed.next:
             engine.publish(closed.next, [PULL])

@@ -27,7 +27,8 @@ def pull(engine: Engine, claim: Claim) -> Work:
     except (RepositoryError, GitError) as error:
         return _unreachable(engine, claim, error, began)
     head = engine.desired.head()
-    due = engine.due.due(engine.store.now())
+    now = engine.store.now()
+    due = engine.due.due(now)
     alive = [name for name, node in engine.nodes.all().items() if node.alive]
     observed = engine.live.observed()
     unknown = [name for name in alive if name not in observed]
@@ -37,7 +38,7 @@ def pull(engine: Engine, claim: Claim) -> Work:
     engine.desired.set_remote(RemoteStatus(True, seen, revision), pipe=effects)
     if not fresh and not due and not unknown and not _asked(claim):
         return Work(facts={"revision": revision, "idle": True}, effects=effects)
-    engine.due.clear(*due, pipe=effects)
+    engine.due.clear_until(now, pipe=effects)
     events = [Event("reconcile.start", began, revision=revision, run=claim.run, extra={"trigger": _trigger(claim)})]
     if fresh:
         revision, told = _fetch(engine, revision, claim.run)
@@ -94,10 +95,11 @@ def _unreachable(engine: Engine, claim: Claim, error: CeleriacError, began: floa
         engine.emit(Event("reconcile.error", engine.clock(), run=claim.run, result="failed", error=text))
     # What is due and what was asked for by hand still stands: the desired state that is known can be kept.
     head = engine.desired.head()
-    due = engine.due.due(engine.store.now())
+    now = engine.store.now()
+    due = engine.due.due(now)
     if head is not None and (due or _asked(claim)):
         effects = engine.store.pipeline()
-        engine.due.clear(*due, pipe=effects)
+        engine.due.clear_until(now, pipe=effects)
         return Work(
             add=[diff_step(head.revision, ["pull"])],
             facts={"revision": head.revision, "error": text},

@@ -41,5 +41,4 @@ def _refresh(engine: Engine) -> bool:
     known = {path: app.blob for path, app in engine.desired.files().items()}
     files, removed, found = wanted_files(engine, revision, known)
     put_in_force(engine, revision, load_files(engine, files), removed, apps_dir_found=found)
-    engine.due.schedule("refreshed", engine.store.now())
     return True

@@ -30,6 +30,10 @@ class Due:
         if names:
             (pipe if pipe is not None else self._store.client).zrem(self._key, *names)
 
+    def clear_until(self, now: float, pipe: Any = None) -> None:
+        """Forget what was due by `now`; what was scheduled anew for later meanwhile stays."""
+        (pipe if pipe is not None else self._store.client).zremrangebyscore(self._key, "-inf", now)
+
     def next(self) -> float | None:
         """When the next one is due."""
         first = self._store.client.zrange(self._key, 0, 0, withscores=True)

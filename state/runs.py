@@ -203,7 +203,10 @@ class Runs:
             keys=[self._prefix],
             args=[run, encode(record), new_run_id(), first.id, encode(first), RECORDS, int(keep)],
         )
-        return Closed(reply[0] == "Closed", reply[1] if len(reply) > 1 else "")
+        if reply[0] == "Open":
+            return Closed(False)
+        _, following, by_us = reply
+        return Closed(True, following, bool(int(by_us)))
 
     def unanswered(self) -> dict[str, dict[str, Any]]:
         """The requests of closed runs whose result was not yet stored, each with its run's record."""

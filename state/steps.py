@@ -171,10 +171,14 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The end of a run. `done` is false when a step was added meanwhile; `next` is the run that was begun after it."""
+    """The end of a run. `done` is false when a step was added meanwhile; `next` is the run that was begun after it.
+
+    `first` tells the call that closed it from one that came after.
+    """
 
     done: bool
     next: str = ""
+    first: bool = False
 
 
 def merged_options(all_options: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,16 +4,16 @@
 -- KEYS: 1 "{prefix}:".
 -- ARGV: 1 the run, 2 its record, 3 id of a next run, 4 id and 5 text of its first step, 6 records kept, 7 keep it (1 or 0).
 -- Each request that the run answers is put, with the record, into the hash `unanswered` until its result is stored.
--- Returns {'Closed', next run or ""}, or {'Open'} when a step was added meanwhile.
+-- Returns {'Closed', next run or "", 1 when it was closed by this call}, or {'Open'} when a step was added meanwhile.
 -- If it runs twice: the second returns the run that was begun after it, so that its first step can be sent again.
 local prefix, id = KEYS[1], ARGV[1]
 local run = prefix .. 'run:' .. id
 local current = redis.call('GET', prefix .. 'run')
 if current ~= id then
   if current and redis.call('HGET', prefix .. 'run:' .. current .. ':info', 'after') == id then
-    return {'Closed', current}
+    return {'Closed', current, 0}
   end
-  return {'Closed', ''}
+  return {'Closed', '', 0}
 end
 if open_steps(run) > 0 then
   return {'Open'}
@@ -37,8 +37,8 @@ for _, part in ipairs({'info', 'asks', 'steps', 'state', 'need', 'rdeps', 'claim
 end
 redis.call('DEL', prefix .. 'run')
 if redis.call('EXISTS', prefix .. 'wishes') == 0 then
-  return {'Closed', ''}
+  return {'Closed', '', 1}
 end
 redis.call('RENAME', prefix .. 'wishes', prefix .. 'run:' .. ARGV[3] .. ':asks')
 begin_run(prefix, ARGV[3], id, {ARGV[4], ARGV[5]})
-return {'Closed', ARGV[3]}
+return {'Closed', ARGV[3], 1}
