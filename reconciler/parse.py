@@ -61,7 +61,7 @@ def wanted_files(
     except AppsFolderMissing:
         entries, found = [], False
     files = spec_files(entries, engine.settings.apps_dir)
-    changed = [(path, entry.blob) for path, entry in files.items() if known.get(path) != blob_of(entry)]
+    changed = [(path, blob_of(entry)) for path, entry in files.items() if known.get(path) != blob_of(entry)]
     return changed, [path for path in known if path not in files], found
 
 
@@ -106,8 +106,11 @@ def load_files(engine: Engine, files: Sequence[tuple[str, str]]) -> dict[str, De
 
 def _unread(path: str, blob: str, folder: str) -> DesiredApp:
     loaded = load(path, b"", folder)
-    message = "a symbolic link or submodule, which is never followed; commit the file itself"
-    if ":" not in blob:
+    if blob.endswith(":120000"):
+        message = "is a symbolic link; links are not followed"
+    elif ":" in blob:
+        message = "is a submodule; submodules are not followed"
+    else:
         message = f"is larger than {MAX_BYTES // 1_000_000} MB"
     return DesiredApp(
         name=loaded.name, folder=folder, path=path, blob=blob, guessed=True, problems=(Problem(path, message),)
