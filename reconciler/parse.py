@@ -15,13 +15,16 @@ from specs.desired import DesiredApp
 from specs.formats import MAX_BYTES
 from specs.loader import choose, load, summary
 from specs.problem import Problem
-from specs.repository import AppsFolderMissing, TreeEntry
+from specs.repository import AppsFolderMissing, RevisionMissing, TreeEntry
 from state.documents import decode, encode
 from state.events import Event
 from state.steps import Claim
 
 SHARE = 250
 """Files that one step reads."""
+
+FEW = 50
+"""Folders up to which only those that changed are looked into."""
 
 
 def parse(engine: Engine, claim: Claim) -> Work:
@@ -32,8 +35,7 @@ def parse(engine: Engine, claim: Claim) -> Work:
     if shared is not None:
         engine.runs.stage(claim.run, read_files(engine, [tuple(file) for file in shared]))
         return Work()
-    known = {path: app.blob for path, app in engine.desired.files().items()}
-    files, removed, found = wanted_files(engine, claim.step.revision, known)
+    files, removed, found = wanted_files(engine, claim.step.revision, engine.desired.blobs(), _head_of(claim))
     start = Event("parse.start", began, revision=claim.step.revision, run=claim.run, extra={"files": len(files)})
     facts = {"removed": removed, "apps_dir_found": found, "parse_began": began}
     effects = engine.store.pipeline()
@@ -51,18 +53,50 @@ def parse(engine: Engine, claim: Claim) -> Work:
 
 
 def wanted_files(
-    engine: Engine, revision: str, known: Mapping[str, str]
+    engine: Engine, revision: str, known: Mapping[str, str], since: str = ""
 ) -> tuple[list[tuple[str, str]], list[str], bool]:
-    """Of all spec files at `revision`: those whose blob is not `known` (path → blob), the known paths that are
-    gone, and whether there is an apps folder at all."""
+    """What must be read at `revision`, where `known` (path → blob) is what was read before, at the revision `since`.
+
+    Of all spec files those whose blob is another, as path and blob; the known paths that are gone; and whether there
+    is an apps folder at all. Where git can tell which few folders changed, only those are looked into.
+    """
+    folder = engine.settings.apps_dir
+    few = _changed_folders(engine, since, revision)
     try:
-        entries = engine.mirror.tree(revision, engine.settings.apps_dir)
+        entries = engine.mirror.tree(revision, folder, few)
         found = True
     except AppsFolderMissing:
+        if few:  # they are gone: are there others?
+            return wanted_files(engine, revision, known)
         entries, found = [], False
-    files = spec_files(entries, engine.settings.apps_dir)
+    files = spec_files(entries, folder)
+    concerned = [path for path in known if not few or _folder(path, folder) in few]
     changed = [(path, blob_of(entry)) for path, entry in files.items() if known.get(path) != blob_of(entry)]
-    return changed, [path for path in known if path not in files], found
+    return changed, [path for path in concerned if path not in files], found
+
+
+def _changed_folders(engine: Engine, old: str, new: str) -> list[str]:
+    """The apps' folders that differ between two revisions; none where that are many, or git cannot tell."""
+    if not old:
+        return []
+    folder = engine.settings.apps_dir
+    try:
+        paths = engine.mirror.changed(old, new, folder)
+    except RevisionMissing:
+        return []
+    folders = sorted({_folder(path, folder) for path in paths})
+    return folders if len(folders) <= FEW and all(folders) else []
+
+
+def _folder(path: str, apps_dir: str) -> str:
+    """The folder right below `apps_dir` that `path` is in; empty for a file that is in none."""
+    parts = path.split("/")
+    depth = len(apps_dir.split("/"))
+    return parts[depth] if len(parts) > depth + 1 else ""
+
+
+def _head_of(claim: Claim) -> str:
+    return str(claim.step.payload.get("since", ""))
 
 
 def spec_files(entries: Iterable[TreeEntry], apps_dir: str) -> dict[str, TreeEntry]:

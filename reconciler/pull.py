@@ -45,7 +45,8 @@ def pull(engine: Engine, claim: Claim) -> Work:
         events += told
     follow = [observe_step(node) for node in unknown]
     needs = [step.id for step in follow]
-    follow.append(parse_step(revision, needs) if fresh else diff_step(revision, needs or ["pull"]))
+    since = head.revision if head else ""
+    follow.append(parse_step(revision, needs, since) if fresh else diff_step(revision, needs or ["pull"]))
     pulled = Event(
         "git.pull", seen, revision=revision, run=claim.run, result="ok", duration=engine.clock() - began,
         extra={"changed": fresh},

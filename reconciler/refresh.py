@@ -38,7 +38,6 @@ def _refresh(engine: Engine) -> bool:
     if head is None or engine.mirror.remote_revision() == head.revision:
         return False
     revision = engine.mirror.fetch().revision
-    known = {path: app.blob for path, app in engine.desired.files().items()}
-    files, removed, found = wanted_files(engine, revision, known)
+    files, removed, found = wanted_files(engine, revision, engine.desired.blobs(), head.revision)
     put_in_force(engine, revision, load_files(engine, files), removed, apps_dir_found=found)
     return True

@@ -20,11 +20,13 @@ def node_queue(node: str) -> str:
     return f"node.{node}"
 
 
-def parse_step(revision: str, before_diff: Sequence[str] = ()) -> Step:
-    """Find what changed at `revision` and read it, or share the reading out; then diff, also after `before_diff`."""
-    return Step(
-        "parse", "parse", CONTROL, revision=revision, needs=("pull",), payload={"before_diff": list(before_diff)}
-    )
+def parse_step(revision: str, before_diff: Sequence[str] = (), since: str = "") -> Step:
+    """Find what changed at `revision` (since that of the last parse) and read it, or share the reading out.
+
+    Then diff, also after `before_diff`.
+    """
+    payload = {"before_diff": list(before_diff), "since": since}
+    return Step("parse", "parse", CONTROL, revision=revision, needs=("pull",), payload=payload)
 
 
 def share_step(number: int, revision: str, files: Sequence[Sequence[str]]) -> Step:

@@ -118,13 +118,15 @@ class Mirror:
         output = self._read(revision, "log", "-z", form, f"--max-count={count:d}", _checked(revision), "--")
         return parse_log(output)
 
-    def tree(self, revision: str, folder: str) -> list[TreeEntry]:
+    def tree(self, revision: str, folder: str, within: Sequence[str] = ()) -> list[TreeEntry]:
         """All files below `folder` at `revision`, symbolic links and submodules too.
 
-        Raises RevisionMissing, and AppsFolderMissing where there is no such folder.
+        `within` leaves only those below these folders in it.
+        Raises RevisionMissing, and AppsFolderMissing where there is no such folder, or nothing in it.
         """
-        below = folder.strip("/") + "/"
-        output = self._read(revision, "ls-tree", "-r", "-z", "-l", "--full-tree", _checked(revision), "--", below)
+        top = folder.strip("/") + "/"
+        below = [f"{top}{name}/" for name in within] or [top]
+        output = self._read(revision, "ls-tree", "-r", "-z", "-l", "--full-tree", _checked(revision), "--", *below)
         entries = parse_tree(output)
         if not entries:
             raise AppsFolderMissing(

@@ -43,7 +43,7 @@ class Desired:
     """The desired state in Redis.
 
     `files` holds what each file said; `made` only those apps that the rules across files changed, by path; `names`
-    the digest and path of each app. So putting a revision in force writes what changed, not everything.
+    the digest, blob and path of each app. So putting a revision in force writes what changed, not everything.
     """
 
     def __init__(self, store: Store) -> None:
@@ -63,7 +63,12 @@ class Desired:
 
     def names(self) -> dict[str, str]:
         """The name of each file's app, by its path."""
-        return {entry.partition(" ")[2]: name for name, entry in self._store.client.hgetall(self._names).items()}
+        return {entry.split(" ", 2)[2]: name for name, entry in self._store.client.hgetall(self._names).items()}
+
+    def blobs(self) -> dict[str, str]:
+        """The blob of each file, by its path."""
+        entries = (entry.split(" ", 2) for entry in self._store.client.hvals(self._names))
+        return {path: blob for _, blob, path in entries}
 
     def digests(self) -> dict[str, str]:
         """The digest of each app (empty for one that never could be read)."""
@@ -79,7 +84,7 @@ class Desired:
         entry = self._store.client.hget(self._names, name)
         if not entry:
             return None
-        path = entry.partition(" ")[2]
+        path = entry.split(" ", 2)[2]
         pipe = self._store.pipeline()
         pipe.hget(self._made, path)
         pipe.hget(self._files, path)
@@ -115,7 +120,7 @@ class Desired:
         neither in `files`. Only one writer at a time may do this (the lease `desired`).
         """
         before = {} if replace else self._store.client.hgetall(self._names)
-        names = {name: f"{app.digest} {app.path}" for name, app in apps.items()}
+        names = {name: f"{app.digest} {app.blob} {app.path}" for name, app in apps.items()}
         gone = list(removed_files)
         pipe = self._store.pipeline(transaction=True)
         if replace:
