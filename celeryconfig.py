@@ -18,12 +18,12 @@ _transport = {
     "global_keyprefix": _prefix,
     "visibility_timeout": _visibility_timeout,
     "socket_timeout": 5,
-    "retry_on_timeout": True,
     # A Unix socket knows neither.
     **({} if _settings.redis_address.startswith("unix:") else {"socket_connect_timeout": 5, "socket_keepalive": True}),
 }
+# Without `retry_on_timeout`, since with it many messages are not sent in one round trip; publishing tries again anyway.
 broker_transport_options = {**_transport, "unacked_restore_throttle": 1, "health_check_interval": 25}
-result_backend_transport_options = {**_transport, "retry_policy": {"timeout": 5.0}}
+result_backend_transport_options = {**_transport, "retry_on_timeout": True, "retry_policy": {"timeout": 5.0}}
 visibility_timeout = _visibility_timeout
 redis_socket_timeout = 5.0
 redis_socket_connect_timeout = 5.0

@@ -33,6 +33,12 @@ def one_line(value: Any, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def first_line(value: Any, limit: int = 200) -> str:
+    """The first line of `value`, where the rest (last lines of output, a hint) is told elsewhere."""
+    text = printable(value).strip()
+    return one_line(text.splitlines()[0], limit) if text else ""
+
+
 def moment(value: Any) -> datetime | None:
     """The time that a document gives: ISO 8601 text, seconds since 1970, or a datetime; None when it gives none."""
     if value is None or value == "" or value == 0:
@@ -54,6 +60,12 @@ def ago(value: Any, now: datetime) -> str:
     if abs(seconds) < 1:
         return "now"
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+
+
+def is_over(value: Any, now: datetime) -> bool:
+    """Whether the time that a document gives is before `now`."""
+    then = moment(value)
+    return then is not None and then <= now
 
 
 def since(value: Any, now: datetime) -> str:

@@ -164,9 +164,9 @@ def main() -> int:
             return 0
         print(welcome(demo, Path.cwd()), flush=True)
         try:
-            return _celeriac("up")
-        finally:
-            _celeriac("down", "--apps")
+            return _celeriac("up", "--stop-apps")
+        finally:  # also after a failure, or `celeriac down` in another terminal
+            _stop_all()
 
 
 def _celeriac(*words: str) -> int:
@@ -178,6 +178,13 @@ def _celeriac(*words: str) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
+
+
+def _stop_all() -> None:
+    from celeriac.settings import load
+    from tasks import services
+
+    services.stop(load(), apps=True)
 
 
 def _failed(message: str) -> int:

@@ -45,12 +45,12 @@ def observe(engine: Engine) -> Mapping[str, AppState]:
 
 def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
     """See what runs and remember it; whether that is news."""
-    runtime = engine.runtime
+    runtime, began = engine.runtime, engine.clock()
     revive = getattr(runtime, "revive", None)
     if revive is not None and getattr(runtime, "all_applied", dict)():
         revive()
     states = runtime.current_state()
-    return states, engine.live.replace(engine.settings.node, states, engine.clock())
+    return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
 
 
 def _note_drift(engine: Engine, node: str) -> None:

@@ -199,7 +199,7 @@ def _sync(
     stale = [node for node in states if known.now - known.observed.get(node, 0.0) > known.too_old]
     if stale:
         return "unknown", "NotObserved", f"{', '.join(sorted(stale))} has not said lately what runs there"
-    if any(state.health != "healthy" for state in states.values()):
+    if any((state.status, state.health) != ("running", "healthy") for state in states.values()):
         return "unknown", "HealthUnknown", "no health check has passed yet"
     return "synced", "", ""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from reconciler.planning import suspended_until
 from reconciler.status import Standing
 from specs.desired import DesiredApp
 from state.outcomes import Outcome
@@ -36,7 +37,7 @@ def explain(
     bad = next((o for o in outcomes if o.result in ("failed", "rolled_back")), None)
     return {
         "explanation": _explanation(name, app, standing, bad),
-        "next": _next(name, standing, bad, now, revision),
+        "next": _next(name, app, standing, bad, now, revision),
     }
 
 
@@ -64,9 +65,11 @@ def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Out
     return f"{name} is not as Git says."
 
 
-def _next(name: str, standing: Standing, bad: Outcome | None, now: float, revision: str) -> str:
+def _next(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | None, now: float, revision: str) -> str:
     if standing.sync == "synced":
         return ""
+    if standing.sync == "suspended" and app is not None and _suspended_in_spec(app, now):
+        return f"take suspend out of {app.path} and push"
     advice = _FIX.get(standing.reason)
     if advice:
         whole = standing.message.startswith("everything")
@@ -82,10 +85,11 @@ def _next(name: str, standing: Standing, bad: Outcome | None, now: float, revisi
     return "the next sync sees to it; at once with: celeriac sync"
 
 
+def _suspended_in_spec(app: DesiredApp, now: float) -> bool:
+    """Whether the spec itself suspends the app now, which `celeriac resume` does not end."""
+    until = suspended_until(app)
+    return app.suspend is not None and (not until or until > now)
+
+
 def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(seconds, 1):.0f} s"
-
-
-def log_lines(lines: Iterable[Any]) -> list[Mapping[str, str]]:
-    """Lines of a log as the documents show them."""
-    return [{"process": line.process, "line": line.text} for line in lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,31 +53,31 @@ class Live:
         """Remember what `state.node` saw of one app."""
         client = pipe if pipe is not None else self._store.client
         client.hset(self._key(state.node), state.name, encode(state))
-        client.delete(self._store.key("live-print", state.node))
+        self._touch(client, state.name, state.node)
 
     def drop(self, app: str, node: str, pipe: Any = None) -> None:
         """Forget an app on a node."""
         client = pipe if pipe is not None else self._store.client
         client.hdel(self._key(node), app)
-        client.delete(self._store.key("live-print", node))
+        self._touch(client, app, node)
 
-    def replace(self, node: str, states: Mapping[str, AppState], at: float) -> bool:
-        """Remember all that a node saw at the time `at`, all or nothing; return whether that is news.
+    def replace(self, node: str, states: Mapping[str, AppState], at: float, began: float | None = None) -> bool:
+        """Remember all that a node saw from `began` until `at`, all or nothing; return whether that is news.
 
-        What was seen before is not written again: then this costs the same for any number of apps, in Redis.
+        What was put or dropped since it `began` (when that is given) is newer and stays. What was seen before is not
+        written again: then this costs the same for any number of apps, in Redis.
         """
         texts = {app: encode(state) for app, state in sorted(states.items())}
         seen = hashlib.sha256("\n".join(texts.values()).encode()).hexdigest()
         print_key = self._store.key("live-print", node)
         known = self._store.client.get(print_key)
-        pipe = self._store.pipeline(transaction=True)
         if known != seen:
-            pipe.unlink(self._key(node))
-            if texts:
-                pipe.hset(self._key(node), mapping=texts)
-            pipe.set(print_key, seen)
-        pipe.hset(self._store.key("observed"), node, repr(at))
-        pipe.execute()
+            since = "+inf" if began is None else repr(began)
+            self._store.script("observed")(
+                keys=[self._key(node), print_key, self._store.key("live-touched", node)],
+                args=[since, seen, *(part for entry in texts.items() for part in entry)],
+            )
+        self._store.client.hset(self._store.key("observed"), node, repr(at))
         return bool(known != seen)
 
     def unsettle(self, node: str) -> None:
@@ -86,9 +87,14 @@ class Live:
     def forget(self, node: str) -> None:
         """Forget all of a node."""
         pipe = self._store.pipeline(transaction=True)
-        pipe.unlink(self._key(node), self._store.key("live-print", node))
+        pipe.unlink(self._key(node), *(self._store.key(part, node) for part in ("live-print", "live-touched")))
         pipe.hdel(self._store.key("observed"), node)
         pipe.execute()
+
+    def _touch(self, client: Any, app: str, node: str) -> None:
+        """An observation that began before now does not know better about `app`."""
+        client.zadd(self._store.key("live-touched", node), {app: time.time()})
+        client.delete(self._store.key("live-print", node))
 
     def _key(self, node: str) -> str:
         return self._store.key("live", node)

@@ -22,6 +22,7 @@ from state.events import Event
 from state.steps import Claim
 
 _EMPTY = ("", None)
+_events = structlog.get_logger("celeriac")  # made once: a thousand apps are several thousand lines
 
 
 def listeners() -> list[Callable[[Event], None]]:
@@ -40,8 +41,7 @@ def log(event: Event) -> None:
     }
     if "duration" in fields:
         fields["duration"] = round(fields["duration"], 3)
-    logger = structlog.get_logger("celeriac")
-    write = logger.warning if event.result in ("failed", "rolled_back", "error") else logger.info
+    write = _events.warning if event.result in ("failed", "rolled_back", "error") else _events.info
     write(event.name, **fields, **event.extra)
 
 

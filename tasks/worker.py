@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from celery import bootsteps, signals
@@ -84,6 +85,13 @@ app.steps["worker"].add(Heartbeat)
 @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
 def _set_up_logs(**_: Any) -> None:
     telemetry.configure_logs(load())
+
+
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _import_early(**_: Any) -> None:
+    # What is slow to import is imported once, before the pool's processes are made, and not by each at its first step.
+    for name in ("git.cmd", "sentry_sdk"):
+        import_module(name)
 
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]

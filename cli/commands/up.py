@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from celeriac.settings import Settings
 
 _FOOTER = "Ctrl-C stops Celeriac; the apps go on."
+_FOOTER_APPS = "Ctrl-C stops Celeriac and the apps."
 
 
 @click.command(short_help="Run everything that one machine needs.")
 @click.option("--repo", metavar="URL", help="The Git repository that says what runs; remembered for later.")
 @click.option("-d", "--detach", is_flag=True, help="Return when all is ready, and leave it running.")
+@click.option("--stop-apps", is_flag=True, hidden=True, help="Stop the apps too in the end, as the demo does.")
 @click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds to become ready.")
-def up(repo: str | None, detach: bool, timeout: float) -> int:
+def up(repo: str | None, detach: bool, stop_apps: bool, timeout: float) -> int:
     """Run everything that one machine needs, until Ctrl-C or `celeriac down`."""
     from celeriac.settings import load
     from cli.remember import remember, repository
@@ -41,7 +43,7 @@ def up(repo: str | None, detach: bool, timeout: float) -> int:
             if not alone:
                 click.echo("Celeriac is running already, in another terminal. See it with: celeriac status --watch")
                 return exits.OK
-            return _stay(settings, timeout)
+            return _stay(settings, timeout, stop_apps)
 
 
 def _bring_up(settings: Settings, timeout: float) -> None:
@@ -70,19 +72,20 @@ def _bring_up(settings: Settings, timeout: float) -> None:
         click.echo(f"  {what}: {address}")
 
 
-def _stay(settings: Settings, timeout: float) -> int:
+def _stay(settings: Settings, timeout: float, stop_apps: bool) -> int:
     from cli.watch import watch_status
     from tasks import services
 
     try:
         _bring_up(settings, timeout)
-        watch_status(_FOOTER, check=lambda: _check(settings))
+        watch_status(_FOOTER_APPS if stop_apps else _FOOTER, check=lambda: _check(settings))
     except KeyboardInterrupt:
-        click.echo("\nStopping Celeriac; the apps go on. Ctrl-C again does not wait for work that goes on.")
+        what = "Celeriac and the apps" if stop_apps else "Celeriac; the apps go on"
+        click.echo(f"\nStopping {what}. Ctrl-C again does not wait for work that goes on.")
         try:
-            services.stop(settings)
+            services.stop(settings, apps=stop_apps)
         except KeyboardInterrupt:
-            services.stop(settings, at_once=True)
+            services.stop(settings, apps=stop_apps, at_once=True)
         click.echo("Stopped.")
     except _Stopped:
         click.echo("Celeriac was stopped by another command.")

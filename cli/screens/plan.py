@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cli.screens.style import fluid, plain, table
-from cli.text import one_line, printable, short
+from cli.text import first_line, one_line, printable, short
 
 _MARKS = {
     "deploy": ("+", "green"),
@@ -29,7 +29,8 @@ def plan_screen(plan: Mapping[str, Any]) -> RenderableType:
     at = f" for {short(plan.get('revision'))}" if plan.get("revision") else ""
     parts: list[RenderableType] = []
     if plan["empty"]:
-        parts.append(Text(f"Nothing to do{at}: what runs is what Git says."))
+        why = "what differs from Git is held back" if plan.get("held") else "what runs is what Git says"
+        parts.append(Text(f"Nothing to do{at}: {why}."))
     else:
         parts.append(Text.assemble("Plan ", (printable(plan["id"]), "bold"), f"{at}: {_counts(plan['actions'])}"))
         parts += [Text(), _actions(plan["actions"])]
@@ -71,7 +72,7 @@ def _lines(entries: Iterable[Any]) -> Iterable[str]:
     for entry in entries:
         if isinstance(entry, Mapping):
             name = printable(entry.get("app"))
-            rest = ": ".join(filter(None, (printable(entry.get("reason")), one_line(entry.get("message"), 400))))
+            rest = ": ".join(filter(None, (printable(entry.get("reason")), first_line(entry.get("message"), 400))))
             yield f"{name}: {rest}" if name else rest
         else:
             yield one_line(entry, 400)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from celeriac.units import format_duration
 from cli.screens.style import fluid, plain, table, word
-from cli.text import ago, clock, one_line, printable, short, since
+from cli.text import ago, clock, first_line, one_line, printable, short, since
 
 
 def event_line(event: Mapping[str, Any]) -> Text:
@@ -50,7 +50,7 @@ def history_screen(name: str, changes: Iterable[Mapping[str, Any]], now: datetim
             plain(change.get("node"), "dim"),
             Text(format_duration(float(took)) if took is not None else "", style="dim"),
             Text(commit, style="dim"),
-            fluid(one_line(change.get("why") or change.get("subject"))),
+            fluid(first_line(change.get("why") or change.get("subject"))),
         )
     return rows if rows.row_count else Text(f"Nothing has happened to {printable(name)} yet.")
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from celeriac.units import format_duration
 from cli.screens.style import fluid, plain, table, word
-from cli.text import one_line, printable, short
+from cli.text import first_line, one_line, printable, short
 
 _ENDED = {"ok", "failed", "blocked", "superseded"}
 _ROWS = 12
@@ -33,7 +33,7 @@ def progress(run: Mapping[str, Any], seconds: float) -> RenderableType:
     for step in at_work[:_ROWS]:
         rows.add_row(
             plain(_subject(step), "bold"),
-            plain(step["task"]),
+            plain(_done(step)),
             word(step["state"]),
             fluid(one_line(step.get("message"), 60)),
         )
@@ -74,8 +74,13 @@ def summary(record: Mapping[str, Any]) -> Iterable[Text]:
 
 
 def _step_line(step: Mapping[str, Any]) -> str:
-    why = one_line(": ".join(filter(None, (step.get("reason"), step.get("message")))), 400)
-    return f"{_subject(step)}: {printable(step['task'])} {printable(step['state'])}" + (f" ({why})" if why else "")
+    why = first_line(": ".join(filter(None, (step.get("reason"), step.get("message")))), 400)
+    return f"{_subject(step)}: {_done(step)} {printable(step['state'])}" + (f" ({why})" if why else "")
+
+
+def _done(step: Mapping[str, Any]) -> str:
+    """What a step does, in the word of whoever asked for it: a restart is a task `deploy`."""
+    return printable("restart" if step.get("action") == "restart" else step["task"])
 
 
 def _subject(step: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.screens.style import COLOURS, fluid, plain, table, word
-from cli.text import ago, one_line, printable, short, since
+from cli.text import ago, first_line, is_over, printable, short, since
 
 _REASONS_SHOWN = 20
 _FINE = {"synced", "suspended"}
@@ -62,7 +62,7 @@ def headline(status: Mapping[str, Any], now: datetime) -> Text:
         line.append(f"  {status['healthy_count']}/{status['app_count']} healthy")
     times = f"last sync {ago(status.get('last_sync'), now)}"
     if status.get("next_sync"):
-        times += f", next {ago(status['next_sync'], now)}"
+        times += f", next {'now' if is_over(status['next_sync'], now) else ago(status['next_sync'], now)}"
     line.append(f"  {times}", style="dim")
     return line
 
@@ -98,7 +98,7 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Itera
         if name not in old or any(old[name].get(key) != app.get(key) for key in shown):
             parts = [printable(app["sync"]), printable(app["status"]), printable(app["health"])]
             line = f"{printable(name)} {version(app).plain}: {', '.join(parts).replace('_', ' ')}"
-            why = one_line(": ".join(filter(None, (app.get("reason"), app.get("message")))))
+            why = first_line(": ".join(filter(None, (app.get("reason"), app.get("message")))))
             yield f"{line} ({why})" if why else line
 
 
@@ -106,7 +106,8 @@ def _rows(apps: Mapping[str, Mapping[str, Any]], names: Iterable[str], now: date
     rows = table("APP", "VERSION", "SYNC", "STATUS", "HEALTH", "NODE", "UP", flexible="APP")
     for name in names:
         app = apps[name]
-        up = since(app.get("started_at"), now) if app["status"] == "running" else ""
+        seen = app["status"] == "running" and app.get("reason") != "NotObserved"
+        up = since(app.get("started_at"), now) if seen else ""
         rows.add_row(
             fluid(name, "bold"),
             version(app),
@@ -125,7 +126,7 @@ def _reasons(apps: Mapping[str, Mapping[str, Any]], troubled: list[str], shown: 
         line = Text.assemble((f"{printable(name)}:", "bold"))
         if app.get("reason"):
             line.append(f" {printable(app['reason'])}", style=COLOURS.get(app["sync"], "yellow"))
-        message = one_line(app.get("message"), 400)
+        message = first_line(app.get("message"), 400)
         yield line.append(f" {message}" if message else "")
     left = len(troubled) - shown
     if left > 0:

@@ -241,6 +241,69 @@ def test_an_idle_run_leaves_no_record(runs: Runs) -> None:
     assert runs.recent() == []
 
 
+def test_a_late_worker_whose_step_was_given_up_is_told_so(runs: Runs, store: Store) -> None:
+    run = begin(runs, step("web", resource="web@a"))
+    late = claimed(runs, run, "web")
+    lose_lease(store, "web@a")
+    assert [s.id for s in runs.sweep(max_attempts=1).lost] == ["web"]
+    with pytest.raises(LeaseLost):
+        runs.complete(late, OK)
+    assert {r.step.id: r.reason for r in runs.steps(run)}["web"] == "WorkerLost"
+
+
+def test_a_late_worker_cannot_end_its_step_while_another_step_has_its_resource(runs: Runs, store: Store) -> None:
+    run = begin(runs, step("one", resource="web@a"), step("two", resource="web@a"))
+    late = claimed(runs, run, "one", "late")
+    lose_lease(store, "web@a")
+    present = claimed(runs, run, "two", "present")
+    with pytest.raises(LeaseLost):
+        runs.complete(late, OK)
+    assert not runs.renew(late, 30)
+    assert runs.complete(present, OK).finished is False
+    assert [s.id for s in runs.sweep().resend] == ["one"]
+    assert claimed(runs, run, "one").attempt == 2
+
+
+def test_a_lease_that_lapsed_with_nobody_taking_over_does_not_undo_the_work(runs: Runs, store: Store) -> None:
+    run = begin(runs, step("web", resource="web@a"))
+    claim = claimed(runs, run, "web")
+    lose_lease(store, "web@a")
+    assert runs.complete(claim, OK).finished
+
+
+def test_a_step_that_finds_its_resource_taken_twice_is_sent_once(runs: Runs) -> None:
+    run = begin(runs, step("one", resource="web@a"), step("two", resource="web@a"))
+    first = claimed(runs, run, "one")
+    for owner in ("a", "b"):
+        assert runs.claim(run, "two", owner, 30) == Refused("Busy")
+    assert [s.id for s in runs.complete(first, OK).ready] == ["two"]
+
+
+def test_what_waited_for_a_step_that_was_given_back_is_sent_by_the_next_sweep(runs: Runs) -> None:
+    run = begin(runs, step("one", resource="web@a"), step("two", resource="web@a"))
+    first = claimed(runs, run, "one")
+    assert runs.claim(run, "two", "other", 30) == Refused("Busy")
+    assert runs.give_back(first)
+    assert {s.id for s in runs.sweep().resend} == {"one", "two"}
+
+
+def test_what_was_staged_goes_with_the_run(runs: Runs, store: Store) -> None:
+    run = begin(runs)
+    runs.stage(run, {"apps/web": "text"})
+    assert runs.staged(run) == {"apps/web": "text"}
+    runs.close(run, {}, FIRST)
+    assert runs.staged(run) == {}
+
+
+def test_requests_of_a_closed_run_wait_for_their_result(runs: Runs) -> None:
+    run = runs.request("hand", FIRST, request="one").run
+    runs.complete(claimed(runs, run, "pull"), OK)
+    runs.close(run, {"status": "synced"}, FIRST, keep=False)
+    assert runs.unanswered() == {"one": {"status": "synced"}}
+    runs.answered(["one"])
+    assert runs.unanswered() == {}
+
+
 def test_options_of_several_requests_are_united() -> None:
     assert merged_options([{"force": False, "names": ["a"]}, {"force": True, "names": ["b", "a"]}]) == {
         "force": True,

@@ -13,12 +13,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
-from waiting import wait_for
+from waiting import is_running, wait_for
 
 from celeriac.settings import Settings, load
 from reconciler.engine import Engine
@@ -75,10 +76,12 @@ class Installation:
 
     # The repository
 
-    def git(self, *arguments: str) -> str:
-        """Run git in the repository."""
+    def git(self, *arguments: str, folder: Path | None = None) -> str:
+        """Run git in the repository, or in another one."""
         identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
-        done = subprocess.run(["git", *identity, *arguments], cwd=self.repo, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=folder or self.repo, check=True, capture_output=True, text=True
+        )
         return done.stdout.strip()
 
     def write(self, name: str, text: str) -> None:
@@ -156,11 +159,14 @@ class Installation:
         process = self.processes.pop(name, None)
         if process is None:
             return
-        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        children = psutil.Process(process.pid).children() if process.poll() is None else []
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, how)
         process.wait()
-        psutil.wait_procs(children, timeout=30)
+        # Ended ones may stay zombies until somebody reaps them, which is nobody's business here.
+        deadline = time.monotonic() + 30
+        while any(is_running(child.pid) for child in children) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def pool_children(self) -> list[int]:
         """The process ids of the worker's pool."""
@@ -204,13 +210,8 @@ class Installation:
 
     def sync(self, **options: Any) -> dict[str, Any]:
         """Ask for a sync and wait for its end: the record of the run that answers it."""
-        from reconciler.asking import ask_for_sync
-        from reconciler.asking import stamp as unique
-
         engine = self.engine
-        engine.publish = self._publish
-        request = f"test-{unique()}"
-        ask_for_sync(engine, "hand", request=request, **options)
+        request = self.ask(**options)
         found: dict[str, Any] = {}
 
         def answered() -> bool:
@@ -223,6 +224,17 @@ class Installation:
 
         wait_for(answered)
         return found
+
+    def ask(self, **options: Any) -> str:
+        """Ask for a sync; the id under which its result will be stored."""
+        from reconciler.asking import ask_for_sync
+        from reconciler.asking import stamp as unique
+
+        engine = self.engine
+        engine.publish = self._publish
+        request = f"test-{unique()}"
+        ask_for_sync(engine, "hand", request=request, **options)
+        return request
 
     def status(self) -> dict[str, Any]:
         """The status document."""

@@ -1,0 +1,1 @@
+"""How fast Celeriac is: `python -m bench [--quick] [NAME ...]`, one module per benchmark. See `bench.__main__`."""

@@ -1,0 +1,24 @@
+-- Remember all that a node saw. What a step put or dropped since the observation began is newer, and stays.
+-- KEYS: 1 states of the node, 2 print of what was seen, 3 apps by when a step last put or dropped them.
+-- ARGV: 1 when the observation began, 2 its print, then an app and its state for each that was seen.
+-- Returns nothing. If it runs twice: the same is written again.
+local kept = {}
+for _, app in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], ARGV[1], '+inf')) do
+  kept[app] = redis.call('HGET', KEYS[1], app)
+end
+redis.call('UNLINK', KEYS[1])
+for at = 3, #ARGV, 2 do
+  if kept[ARGV[at]] == nil then
+    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+  end
+end
+for app, state in pairs(kept) do
+  if state then
+    redis.call('HSET', KEYS[1], app, state)
+  end
+end
+if next(kept) then
+  redis.call('DEL', KEYS[2])
+else
+  redis.call('SET', KEYS[2], ARGV[2])
+end
