@@ -1,6 +1,6 @@
 CHECKED = celeriac specs sources runtimes reconciler state tasks cli
 
-.PHONY: setup demo test
+.PHONY: setup demo bench test
 setup: .venv/.ready
 .venv/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	python3 -m venv .venv
@@ -10,6 +10,8 @@ setup: .venv/.ready
 	touch $@
 demo: setup
 	.venv/bin/python examples/demo.py
+bench: setup
+	.venv/bin/python -m bench
 test: setup
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/ruff format --no-cache --check .

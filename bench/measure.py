@@ -22,11 +22,6 @@ class Scale:
     workers: int = 16
     nap: float = 1.0
 
-    @property
-    def first_syncs(self) -> int:
-        """Repetitions of what takes long."""
-        return self.repeat
-
 
 FULL = Scale()
 QUICK = Scale(repeat=3, sizes=(10, 100, 1000, 5000), memory=(100, 1000))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from celery import Celery
@@ -38,6 +38,9 @@ class Place(Installation):
         super().__init__(runtime=runtime, concurrency=concurrency, **{**defaults, **settings})
         self.parts = self.engine
         self.parts.publish = self._send
+
+    def __enter__(self) -> Self:
+        return self
 
     def begin(self, *, beat: bool = True) -> None:
         """Start everything; the worker's own first sync has ended when this returns."""
@@ -117,6 +120,12 @@ class Place(Installation):
         for number in range(count):
             needs = tuple(f"a{other}" for other in depends[number]) if depends else ()
             self.app(f"a{number}", version, needs=needs)
+
+    def stop_apps(self) -> None:
+        """End every app and its supervisor."""
+        from runtimes.supervisord import Supervisor
+
+        Supervisor(self.home).shutdown()
 
     def _send(self, run: str, steps: Sequence[Step]) -> None:
         send(self.client, self.parts.settings.lease, run, steps)

@@ -89,7 +89,7 @@ def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attemp
 def _roll_back(
     engine: Engine, runtime: Runtime, old: AppSpec, spec: AppSpec, attempt: Attempt, why: RuntimeFailure
 ) -> Work:
-    start = attempt.event("rollback.start", engine.clock(), error=why.reason)
+    start = attempt.event("rollback.start", engine.clock(), error=classify(why).reason)
     engine.emit(start)
     try:
         state = runtime.upgrade(old, spec.version)

@@ -18,6 +18,7 @@ from state.outcomes import Outcome
 from state.steps import Blocked, Run, StepRecord
 
 _PHASES = frozenset({"pull", "parse", "diff"})
+_PLANNING = frozenset({"parse", "diff"})
 
 
 def note_blocked(engine: Engine, run: str, blocked: Sequence[Blocked]) -> None:
@@ -57,8 +58,11 @@ def finish(engine: Engine, run_id: str) -> None:
         idle = bool(run.facts.get("idle"))
         if record["error"] == "" and "pull" in {r.step.id for r in records}:
             engine.pulse.set("last_sync", now)
-        if record["error"]:  # what is due stays due: it is looked at again, but not at once
-            engine.pulse.set("due_not_before", engine.store.now() + min(engine.settings.interval, 30.0))
+        if any(r.state == "failed" and r.step.task in _PLANNING and r.reason != "PlanChanged" for r in records):
+            engine.pulse.set("plan_failed", now)
+        at = engine.store.now()
+        if record["error"] and engine.due.due(at):  # this run did not see to it: again, but not at once
+            engine.pulse.set("due_not_before", at + min(engine.settings.interval, 30.0))
         closed = engine.runs.close(run_id, record, PULL, keep=not idle)
         if closed.first and not idle:
             engine.emit(_stop(record, now))

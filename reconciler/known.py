@@ -19,7 +19,7 @@ def known(parts: Parts) -> Known:
     policy = policy_for(parts, head or Head(""), apps, live)
     run = parts.runs.current()
     steps = tuple(parts.runs.steps(run.id)) if run else ()
-    pulse = parts.pulse.get("last_sync", "next_sync")
+    pulse = parts.pulse.get("last_sync", "next_sync", "plan_failed")
     return Known(
         now=policy.now,
         head=head,
@@ -33,6 +33,7 @@ def known(parts: Parts) -> Known:
         branch=parts.settings.branch,
         last_sync=pulse.get("last_sync", 0.0),
         next_sync=pulse.get("next_sync", 0.0),
+        failing=pulse.get("plan_failed", 0.0) > pulse.get("last_sync", 0.0),
         too_old=max(TOO_OLD, 6 * parts.settings.observe_interval),
         outcomes=policy.outcomes,
     )

@@ -49,6 +49,7 @@ class Known:
     branch: str = ""
     last_sync: float = 0.0
     next_sync: float = 0.0
+    failing: bool = False  # the last run could not make a plan of what Git says
     too_old: float = TOO_OLD
     outcomes: Mapping[tuple[str, str], Outcome] = field(default_factory=dict)
 
@@ -107,11 +108,11 @@ def overall(known: Known, standings: Iterable[Standing]) -> str:
     """The one word for everything."""
     every = list(standings)
     if known.head is None:
-        failed = known.remote is not None and not known.remote.ok
+        failed = known.failing or (known.remote is not None and not known.remote.ok)
         return "error" if failed else "syncing" if known.syncing else "initializing"
     if known.syncing:
         return "syncing"
-    if known.remote is not None and not known.remote.ok:
+    if known.failing or (known.remote is not None and not known.remote.ok):
         return "error"
     if not every:
         return "synced" if known.last_sync else "ready"

@@ -63,12 +63,13 @@ class Desired:
 
     def names(self) -> dict[str, str]:
         """The name of each file's app, by its path."""
-        return {entry.split(" ", 2)[2]: name for name, entry in self._store.client.hgetall(self._names).items()}
+        entries = self._store.client.hgetall(self._names).items()
+        return {parts[2]: name for name, entry in entries if len(parts := entry.split(" ", 2)) == 3}
 
     def blobs(self) -> dict[str, str]:
-        """The blob of each file, by its path."""
+        """The blob of each file, by its path. What an earlier Celeriac wrote otherwise is left out: read anew."""
         entries = (entry.split(" ", 2) for entry in self._store.client.hvals(self._names))
-        return {path: blob for _, blob, path in entries}
+        return {parts[2]: parts[1] for parts in entries if len(parts) == 3}
 
     def digests(self) -> dict[str, str]:
         """The digest of each app (empty for one that never could be read)."""

@@ -56,3 +56,14 @@ def test_one_line_folds_and_cuts() -> None:
 def test_commit_ids_are_shortened_and_names_are_not() -> None:
     assert text.short("a" * 40) == "a" * 9
     assert text.short("release-2026-03") == "release-2026-03"
+
+
+def test_the_first_line_of_a_message_stands_for_it_where_there_is_room_for_one() -> None:
+    assert text.first_line("\nport 80: answered 500\n  the last it said") == "port 80: answered 500"
+    assert text.first_line(None) == text.first_line(" \n") == ""
+
+
+def test_a_time_is_over_once_it_has_come() -> None:
+    assert text.is_over(NOW, NOW)
+    assert not text.is_over(NOW + timedelta(seconds=1), NOW)
+    assert not text.is_over(None, NOW)

@@ -58,12 +58,8 @@ def test_an_app_is_deployed_upgraded_reconfigured_and_removed(bench: Workbench) 
     bench.drop("web")
     bench.commit()
     bench.sync()
-    assert [change.action for change in bench.engine.history.of("web")] == [
-        "remove",
-        "reconfigure",
-        "upgrade",
-        "deploy",
-    ]
+    actions = [change.action for change in bench.engine.history.of("web")]
+    assert actions == ["remove", "reconfigure", "upgrade", "deploy"]
     assert bench.live("web") is None
     assert "web" not in bench.engine.live.states()
 

@@ -19,8 +19,7 @@ def settled(bench: Workbench) -> None:
     bench.commit()
     bench.sync()
     observe(bench.engine)
-    for event in list(bench.told):
-        bench.told.remove(event)
+    bench.told.clear()
 
 
 def due(bench: Workbench) -> list[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from workbench import BODIES, Workbench
+from dataclasses import replace
 
+import pytest
+from workbench import Workbench
+
+from reconciler.apply import apply
 from reconciler.backoff import LONGEST
-from reconciler.work import perform
+from reconciler.engine import Engine
+from reconciler.work import Work, perform
+from state.steps import Claim
 
 
 def due_at(bench: Workbench, name: str) -> float | None:
@@ -75,9 +80,8 @@ def test_what_must_be_repaired_again_and_again_is_waited_with(bench: Workbench) 
     bench.commit()
     bench.sync()
     for repairs in (1, 2, 3):
-        bench.engine.live.put(bench.engine.runtime.deploy(bench.engine.vault.get(bench.live("web").digest)))  # type: ignore[arg-type]
-        state = bench.engine.live.app("web")["n1"]
-        bench.engine.live.put(type(state)(**{**_fields(state), "status": "failed", "health": "unhealthy"}))
+        ill = replace(bench.live("web"), status="failed", health="unhealthy")
+        bench.engine.live.put(ill)
         assert bench.sync()["steps"][0]["action"] == "repair"
         outcome = bench.engine.outcomes.all()["web", "n1"]
         assert (outcome.result, outcome.attempts) == ("ok", repairs)
@@ -91,13 +95,13 @@ def test_a_late_attempt_leaves_nothing_behind(bench: Workbench) -> None:
     bench.ask()
     run, step = bench.until("deploy")
 
-    def late(engine: object, claim: object) -> object:
-        work = BODIES["deploy"](bench.engine, claim)  # type: ignore[arg-type]
-        bench.engine.runs.give_back(claim)  # type: ignore[arg-type]
-        bench.engine.runs.claim(run, step.id, "another", 15)
+    def late(engine: Engine, claim: Claim) -> Work:
+        work = apply(engine, claim)
+        engine.runs.give_back(claim)
+        engine.runs.claim(run, step.id, "another", 15)
         return work
 
-    assert perform(bench.engine, run, step.id, late).state == "LeaseLost"  # type: ignore[arg-type]
+    assert perform(bench.engine, run, step.id, late).state == "LeaseLost"
     assert bench.engine.history.of("web") == []
     assert bench.engine.live.app("web") == {}
     assert bench.events("deploy.stop") == []
@@ -144,7 +148,3 @@ def test_a_superseded_attempt_is_looked_at_again_and_is_no_failure(bench: Workbe
     assert any(name.startswith("superseded:") for name in bench.engine.due.due(bench.engine.store.now()))
     assert bench.engine.outcomes.all() == {}
     assert bench.faults == []
-
-
-def _fields(state: object) -> dict[str, object]:
-    return {name: getattr(state, name) for name in state.__slots__}  # type: ignore[attr-defined]

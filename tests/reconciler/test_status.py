@@ -241,3 +241,9 @@ def test_synced_means_that_git_and_what_runs_agree_and_that_it_is_healthy_and_wa
         assert (digest, status, health, age) == ("r1-e1-d1", "running", "healthy", 0.0)
     if status_of(found)["status"] == "synced":
         assert web(found)["sync"] == "synced"
+
+
+def test_a_revision_that_cannot_be_planned_is_an_error_though_everything_runs_as_before() -> None:
+    found = known([app()], [state()])
+    assert status_of(replace(found, failing=True))["status"] == "error"
+    assert status_of(replace(found, failing=True, syncing=True))["status"] == "syncing"

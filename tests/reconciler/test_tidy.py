@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,12 @@ from state.holds import Hold
 
 def release(bench: Workbench, app: str, age: float) -> Path:
     folder = bench.engine.settings.home / "apps" / app / "releases" / "1.0-0"
-    folder.mkdir(parents=True)
-    write_manifest(folder, Manifest(app=app, version="1.0", release=folder.name))
+    (folder / "venv").mkdir(parents=True)
+    (folder / "venv" / "pyvenv.cfg").touch()
+    manifest = Manifest(
+        app=app, version="1.0", release=folder.name, source="pypi", built_at=datetime.now(UTC), python="3.11", uv="0"
+    )
+    write_manifest(folder, manifest)
     bench.engine.ledger.add(app, Entry("r1-e1-d1", "1.0", 1.0))
     app_folder = folder.parent.parent
     then = time.time() - age

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -61,6 +62,21 @@ def test_what_a_step_wrote_meanwhile_is_set_right_by_the_next_observation(live: 
     assert live.node("a") == {}
     assert live.replace("a", before, 3.0)
     assert live.node("a") == before
+
+
+def test_an_observation_that_began_before_a_step_ended_does_not_undo_what_that_wrote(live: Live) -> None:
+    old = {"web": seen("web"), "db": seen("db")}
+    live.replace("a", old, 1.0)
+    began = time.time()
+    live.put(seen("web", version="2.0"))
+    live.put(seen("new"))
+    live.drop("db", "a")
+    now = {"web": seen("web", version="2.0"), "new": seen("new")}
+    assert live.replace("a", {**old, "other": seen("other")}, 2.0, began)
+    assert live.node("a") == {**now, "other": seen("other")}
+    assert live.replace("a", now, 3.0, time.time())  # news once more, since not all of the last one counted
+    assert live.node("a") == now
+    assert not live.replace("a", now, 4.0, time.time())
 
 
 def test_an_observation_can_be_made_news(live: Live) -> None:

@@ -168,8 +168,9 @@ class Machine(Installation):
     # What runs
 
     def pids(self, name: str = "") -> list[int]:
-        """Every living process of an app, or of all, whoever started it; health checks are none of them."""
-        return [process.pid for process in strays.find(self.home, name) if not _is_check(process)]
+        """Every process of an app, or of all, that somebody started: without health checks and without children."""
+        found = {one.pid: one for one in strays.find(self.home, name)}
+        return [pid for pid, one in found.items() if not _is_check(one) and _parent(one) not in found]
 
     def pid(self, name: str) -> int:
         """The one process of an app."""
@@ -205,6 +206,13 @@ def _is_check(process: psutil.Process) -> bool:
         return process.environ().get("CELERIAC_PROCESS") == "health"
     except psutil.NoSuchProcess:
         return True
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def _free_port() -> int:

@@ -67,5 +67,6 @@ def test_nothing_to_do_is_said() -> None:
 def test_what_is_held_back_and_what_is_wrong_are_told() -> None:
     held = [{"app": "web", "reason": "Suspended", "message": "until tonight"}]
     screen = shown(plan_screen(plan(held=held, problems=["apps/db/app.yaml:2:1: version: is required"])))
+    assert screen.startswith("Nothing to do for aaaaaaaaa: what differs from Git is held back.")
     assert "Held back\n  web: Suspended: until tonight" in screen
     assert "Problems\n  apps/db/app.yaml:2:1: version: is required" in screen

@@ -1,0 +1,106 @@
+"""What every step works with: specs found again, releases built once, events told to everybody."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+from workbench import Workbench
+
+from celeriac.errors import CeleriacError
+from reconciler.engine import Attending
+from runtimes.base import RuntimeFailure
+from specs.digest import digest
+from specs.model import AppSpec, Source
+from state.events import Event
+
+
+def wheel(folder: Path) -> AppSpec:
+    """A spec whose source is a wheel on this disk."""
+    path = folder / "shop-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("shop.py", "def main():\n    print('open')\n")
+        archive.writestr("shop-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+        tags = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr("shop-1.0.dist-info/WHEEL", tags)
+        archive.writestr("shop-1.0.dist-info/entry_points.txt", "[console_scripts]\nshop = shop:main\n")
+        archive.writestr("shop-1.0.dist-info/RECORD", "")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return AppSpec("shop", "1.0", source=Source(type="release", url=path.as_uri(), sha256=sha256), revision="abc")
+
+
+def test_a_release_is_built_once_and_both_ends_are_told(bench: Workbench, tmp_path: Path) -> None:
+    spec = wheel(tmp_path)
+    bench.engine.attending = Attending()
+    release = bench.engine._build(spec)
+    start, stop = bench.told
+    assert (start.name, start.app, start.node, start.revision) == ("build.start", "shop", "n1", "abc")
+    assert (stop.name, stop.result) == ("build.stop", "ok")
+    assert stop.duration is not None
+    assert [phase for phase, _ in bench.engine.attending.phases] == ["fetching", "building"]
+    assert bench.engine._build(spec) == release
+    assert len(bench.told) == len(bench.events()) == 2
+
+
+def test_a_build_that_fails_is_told_with_its_reason(bench: Workbench, tmp_path: Path) -> None:
+    spec = wheel(tmp_path)
+    (tmp_path / "shop-1.0-py3-none-any.whl").write_bytes(b"something else")
+    with pytest.raises(CeleriacError):
+        bench.engine._build(spec)
+    assert [(event.name, event.result, event.error) for event in bench.told] == [
+        ("build.start", "", ""),
+        ("build.stop", "failed", "ChecksumMismatch"),
+    ]
+
+
+def test_a_spec_comes_from_the_vault_or_else_from_git_again(bench: Workbench) -> None:
+    bench.app("web", TOKEN="hunter2")
+    revision = bench.commit()
+    bench.sync()
+    wanted = bench.live("web").digest
+    found = bench.engine.spec("web", wanted, revision)
+    assert found is not None
+    assert (found.env, found.revision) == ({"TOKEN": "hunter2"}, revision)
+    for path in bench.engine.vault.folder.iterdir():
+        path.unlink()
+    assert bench.engine.spec("web", wanted, revision) == found
+    assert bench.engine.vault.get(wanted) is not None
+    assert bench.engine.spec("web", "another") is None
+    assert bench.engine.spec("nobody", wanted.replace(wanted[0], "x")) is None
+
+
+def test_another_node_without_a_mirror_reads_a_spec_from_git_itself(bench: Workbench, tmp_path: Path) -> None:
+    bench.app("web")
+    bench.commit()
+    bench.sync()
+    wanted = bench.live("web").digest
+    other = Workbench(tmp_path / "other", bench.engine.store.url, bench.engine.store.prefix, repo_url=str(bench.repo))
+    found = other.engine.spec("web", wanted)
+    assert found is not None
+    assert str(digest(found)) == wanted
+    other.engine.store.close()
+
+
+def test_an_app_of_an_isolation_that_the_runtime_does_not_host_is_refused(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.engine.runtime, "isolations", frozenset({"process"}))
+    assert bench.engine.runtime_for(AppSpec("web", "1.0")) is bench.engine.runtime
+    with pytest.raises(RuntimeFailure) as caught:
+        bench.engine.runtime_for(AppSpec("web", "1.0", isolation="embedded"))
+    assert caught.value.reason == "IsolationUnavailable"
+
+
+def test_an_event_goes_to_redis_and_to_every_listener_with_a_time(bench: Workbench) -> None:
+    heard: list[Event] = []
+    bench.engine.listeners.append(heard.append)
+    bench.engine.emit(Event("node.up", node="n1"))
+    assert heard == bench.told
+    assert heard[0].time > 0
+    assert [event.name for event in bench.events()] == ["node.up"]
+
+
+def test_no_two_deliveries_have_one_owner(bench: Workbench) -> None:
+    assert len({bench.engine.owner() for _ in range(100)}) == 100
