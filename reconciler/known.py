@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.parts import Parts
+from reconciler.placement import nodes_gone
 from reconciler.planning import Live
 from reconciler.policy import Policy
 from reconciler.status import TOO_OLD, Known
@@ -49,12 +50,13 @@ def policy_for(
 ) -> Policy:
     """Everything beside desired and live state that a plan depends on, as it is now."""
     options = options or {}
-    nodes = {name: node.labels for name, node in parts.nodes.all().items() if node.alive}
+    now, every = parts.store.now(), parts.nodes.all()
+    gone_nodes = nodes_gone(every, now)
     gone = {name: states for name, states in live.items() if name not in apps}
     return Policy(
-        now=parts.store.now(),
+        now=now,
         revision=head.revision,
-        nodes=nodes,
+        nodes={name: node.labels for name, node in every.items() if name not in gone_nodes},
         observed=frozenset(parts.live.observed()),
         outcomes=parts.outcomes.all(),
         suspensions=parts.holds.suspensions(),

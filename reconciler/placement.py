@@ -9,6 +9,15 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from specs.model import Placement
+from state.nodes import Node
+
+NODE_GRACE = 60.0
+"""Seconds for which a node that went silent is waited for: so long a worker may take to be started anew."""
+
+
+def nodes_gone(nodes: Mapping[str, Node], now: float) -> set[str]:
+    """The nodes that have been silent for longer than they are waited for."""
+    return {name for name, node in nodes.items() if not node.alive and now - node.seen_at > NODE_GRACE}
 
 
 def candidates(placement: Placement, nodes: Mapping[str, Mapping[str, str]]) -> list[str]:

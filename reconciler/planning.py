@@ -63,8 +63,13 @@ def _desired_changes(
     app: DesiredApp, live: Live, desired: Mapping[str, DesiredApp], policy: Policy
 ) -> Iterable[Change | Held]:
     states = live.get(app.name, {})
-    wanted_nodes = place(app.name, app.placement, policy.nodes, states.keys())
-    if not wanted_nodes:
+    # Where an app must not move, it waits for the nodes that it lost; only the rest of its replicas is placed.
+    lost = () if app.placement.failover else sorted(states.keys() - policy.nodes.keys())
+    placement = replace(app.placement, replicas=app.placement.replicas - len(lost))
+    wanted_nodes = place(app.name, placement, policy.nodes, states.keys()) if placement.replicas > 0 else ()
+    for node in lost:
+        yield Held(app.name, node, "NodeDown", f"{node} is down, and the app does not move from it (failover: false)")
+    if not wanted_nodes and not lost:
         yield Held(app.name, "", "NoNode", "no live node fits its placement", pending="deploy")
     for node in wanted_nodes:
         found = _decide(app, states.get(node), node, live, desired, policy)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from reconciler.engine import Engine
 from reconciler.finish import answer, finish, note_blocked
+from reconciler.placement import NODE_GRACE, nodes_gone
 from reconciler.steps import PULL
 from reconciler.work import follow
 from state.events import Event
@@ -18,9 +19,6 @@ from state.nodes import Node
 from state.outcomes import Outcome
 from state.runs import RunUnknown
 from state.steps import Step, Swept
-
-NODE_GRACE = 60.0
-"""Seconds after which steps no longer wait for a node that is silent."""
 
 
 def sweep(engine: Engine) -> Swept:
@@ -55,11 +53,6 @@ def request(engine: Engine, trigger: str) -> None:
     asked = engine.runs.request(trigger, PULL)
     if asked.started:
         engine.publish(asked.run, [PULL])
-
-
-def nodes_gone(nodes: Mapping[str, Node], now: float) -> set[str]:
-    """The nodes that have been silent for longer than their steps wait. Pure."""
-    return {name for name, node in nodes.items() if not node.alive and now - node.seen_at > NODE_GRACE}
 
 
 def _lost(engine: Engine, found: Swept) -> None:
@@ -114,8 +107,8 @@ def _notice_nodes(engine: Engine, now: float) -> None:
         if was is None and not node.alive:
             continue
         engine.emit(Event("node.up" if node.alive else "node.down", engine.clock(), node=name))
-        if node.alive:
-            engine.due.schedule(f"node:{name}", now)
+        # Its apps are placed anew: now that it is back, or when it is no longer waited for.
+        engine.due.schedule(f"node:{name}", now if node.alive else node.seen_at + NODE_GRACE)
 
 
 def to_look_at(nodes: Mapping[str, Node], observed: Mapping[str, float], now: float, every: float) -> Iterable[str]:

@@ -19,6 +19,7 @@ _FIX = {
     "PruneOff": "celeriac remove {name}, if it should go",
     "StillNeeded": "correct the spec of the app that needs it",
     "NotObserved": "see that the node's worker runs: celeriac nodes",
+    "NodeDown": "start the node's worker again: celeriac nodes; or let it move: placement.failover",
     "NoNode": "see which nodes there are: celeriac nodes; or change its placement",
     "GoneFromGit": "the next sync removes it",
     "HealthUnknown": "the next health check tells",

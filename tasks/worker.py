@@ -57,6 +57,10 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
             with contextlib.suppress(StateUnavailable):
                 Nodes(self._store).leave(self._node)
 
+    def terminate(self, parent: Any) -> None:
+        """End, when the worker does not wait for its tasks: so it is with REMAP_SIGTERM=SIGQUIT."""
+        self.stop(parent)
+
     def _beat(self) -> None:
         if self._store is None or self._node is None:
             return

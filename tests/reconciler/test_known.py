@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from workbench import Workbench
 
 from reconciler.known import known, policy_for
+from reconciler.placement import NODE_GRACE
 from reconciler.steps import PULL
 from state.desired import Head
 from state.holds import Suspension
@@ -54,6 +56,20 @@ def test_the_rules_of_a_plan_are_those_of_now(bench: Workbench) -> None:
     assert (found.revision, found.force, found.only, found.apps_dir_found) == ("abcdef", True, "web", False)
     assert list(found.suspensions) == ["*"]
     assert found.removals_acknowledged
+
+
+def test_apps_stay_where_they_are_while_a_worker_is_started_anew(bench: Workbench) -> None:
+    bench.app("web")
+    bench.commit()
+    bench.sync()
+    node = Node("n1", boot="n1", seen_at=bench.engine.store.now())
+    bench.engine.nodes.leave(node)
+    assert not bench.engine.nodes.all()["n1"].alive
+    assert bench.status()["apps"]["web"]["sync"] == "synced"
+    gone = replace(node, boot="x", seen_at=node.seen_at - NODE_GRACE - 1)
+    bench.engine.nodes.beat(gone)
+    bench.engine.nodes.leave(gone)
+    assert bench.status()["apps"]["web"]["reason"] == "NoNode"
 
 
 def test_an_app_whose_last_spec_says_prune_false_is_never_removed(bench: Workbench) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.placement import candidates, place
+from reconciler.placement import NODE_GRACE, candidates, nodes_gone, place
 from specs.model import Placement
+from state.nodes import Node
 
 NODES = {"a": {"role": "web"}, "b": {"role": "web"}, "c": {"role": "db"}}
 
@@ -32,3 +33,12 @@ def test_losing_a_node_moves_only_its_own_apps() -> None:
 def test_replicas_are_on_nodes_of_their_own() -> None:
     assert len(set(place("app", Placement(replicas=2), NODES))) == 2
     assert place("app", Placement(replicas=9), NODES) == ("a", "b", "c")
+
+
+def test_a_silent_node_is_waited_for_and_then_not() -> None:
+    nodes = {
+        "alive": Node("alive", seen_at=0.0),
+        "silent": Node("silent", seen_at=1000.0 - NODE_GRACE, alive=False),
+        "gone": Node("gone", seen_at=1000.0 - NODE_GRACE - 1, alive=False),
+    }
+    assert nodes_gone(nodes, 1000.0) == {"gone"}

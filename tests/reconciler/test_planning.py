@@ -12,7 +12,7 @@ from reconciler.planning import plan
 from reconciler.policy import EVERYTHING, Policy
 from specs.appstate import AppState
 from specs.desired import DesiredApp
-from specs.model import Suspend
+from specs.model import Placement, Suspend
 from specs.problem import Problem
 from state.holds import Hold, Suspension
 from state.outcomes import Outcome
@@ -251,3 +251,16 @@ def test_the_order_respects_needs_and_is_the_same_each_time(
 
 def _brings(change: Change) -> bool:
     return change.action not in {"remove", "record"}
+
+
+def test_an_app_moves_from_a_node_that_is_lost_unless_its_spec_says_not_to() -> None:
+    policy = Policy(nodes={"other": {}})
+    lost = running("a")
+    assert actions(planned([app("a")], [lost], policy)) == [("deploy", "a")]
+    stays = app("a", placement=Placement(failover=False))
+    held = only_held(planned([stays], [lost], policy))
+    assert (held.reason, held.node) == ("NodeDown", NODE)
+    two = app("a", placement=Placement(failover=False, replicas=2))
+    made = planned([two], [lost], policy)
+    assert [(change.action, change.node) for change in made.changes] == [("deploy", "other")]
+    assert actions(planned([stays], [lost], Policy(nodes={NODE: {}, "other": {}}))) == []

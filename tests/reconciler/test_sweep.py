@@ -10,8 +10,9 @@ from workbench import BODIES, Workbench
 
 from reconciler.asking import ask_for_steps, stamp
 from reconciler.finish import finish
+from reconciler.placement import NODE_GRACE
 from reconciler.steps import manual_step
-from reconciler.sweep import NODE_GRACE, nodes_gone, resend_after, sweep, to_look_at
+from reconciler.sweep import resend_after, sweep, to_look_at
 from reconciler.work import perform
 from state.nodes import Node
 from state.steps import Claim
@@ -179,18 +180,19 @@ def test_a_sweep_and_the_end_of_a_run_may_happen_at_once(bench: Workbench) -> No
     assert len(bench.events("reconcile.stop")) == 1
 
 
-def test_a_silent_node_is_waited_for_and_then_not() -> None:
-    nodes = {
-        "alive": Node("alive", seen_at=0.0),
-        "silent": Node("silent", seen_at=1000.0 - NODE_GRACE, alive=False),
-        "gone": Node("gone", seen_at=1000.0 - NODE_GRACE - 1, alive=False),
-    }
-    assert nodes_gone(nodes, 1000.0) == {"gone"}
-    assert list(to_look_at(nodes, {}, 1000.0, 10.0)) == ["alive"]
+def test_when_a_node_is_no_longer_waited_for_its_apps_are_placed_anew(bench: Workbench) -> None:
+    node = Node("n2", boot="x", seen_at=time.time())
+    bench.engine.nodes.beat(node)
+    sweep(bench.engine)
+    bench.engine.nodes.leave(node)
+    sweep(bench.engine)
+    due = dict(bench.engine.store.client.zrange(bench.engine.store.key("due"), 0, -1, withscores=True))
+    assert due["node:n2"] == node.seen_at + NODE_GRACE
 
 
-def test_a_node_looks_again_about_each_interval() -> None:
-    nodes = {"n1": Node("n1")}
+def test_a_node_that_is_there_looks_again_about_each_interval() -> None:
+    nodes = {"n1": Node("n1"), "n2": Node("n2", alive=False)}
+    assert list(to_look_at(nodes, {}, 1000.0, 10.0)) == ["n1"]
     assert list(to_look_at(nodes, {"n1": 991.1}, 1000.0, 10.0)) == []
     assert list(to_look_at(nodes, {"n1": 991.0}, 1000.0, 10.0)) == ["n1"]
 
