@@ -155,11 +155,9 @@ def test_two_syncs_at_once_are_two_runs_one_after_the_other(here: Installation) 
     here.commit()
     here.start()
     wait_for(lambda: "web" in order(here, "deploy.start"))
-    out = here.python(
-        "import json; from tasks import sync; "
-        "print(json.dumps([r.get(timeout=60)['run'] for r in [sync.delay(), sync.delay()]]))"
-    )
-    one, other = json.loads(out)
+    asked = [here.ask(), here.ask()]
+    wait_for(lambda: all(here.result(request) for request in asked))
+    one, other = (here.result(request)["run"] for request in asked)
     assert one == other
     assert order(here, "deploy.start") == ["web"]
 

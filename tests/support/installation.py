@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from waiting import is_running, wait_for
 
@@ -210,20 +211,14 @@ class Installation:
 
     def sync(self, **options: Any) -> dict[str, Any]:
         """Ask for a sync and wait for its end: the record of the run that answers it."""
-        engine = self.engine
         request = self.ask(**options)
-        found: dict[str, Any] = {}
+        wait_for(lambda: bool(self.result(request)))
+        return self.result(request)
 
-        def answered() -> bool:
-            text = engine.store.client.get(f"{self.settings.key_prefix}.celery.celery-task-meta-{request}")
-            if text:
-                import msgspec
-
-                found.update(msgspec.json.decode(text)["result"])
-            return bool(found)
-
-        wait_for(answered)
-        return found
+    def result(self, request: str) -> dict[str, Any]:
+        """The stored result of a sync; empty while there is none."""
+        text = self.store.client.get(f"{self.settings.key_prefix}.celery.celery-task-meta-{request}")
+        return dict(msgspec.json.decode(text)["result"]) if text else {}
 
     def ask(self, **options: Any) -> str:
         """Ask for a sync; the id under which its result will be stored."""
