@@ -23,6 +23,7 @@ from specs.appstate import AppState
 from specs.model import AppSpec
 from state.events import Event
 from state.steps import Claim, Step
+from state.unavailable import StateUnavailable
 
 
 class SpecMissing(CeleriacError):  # noqa: N818 - a condition, not a fault
@@ -40,10 +41,12 @@ def apply(engine: Engine, claim: Claim) -> Work:
         return attempt.superseded("given up before it began: a newer desired state waits")
     try:
         return _carry_out(engine, step, attempt)
+    except StateUnavailable:  # nothing that the app is to blame for: the step is given back
+        raise
     except (Superseded, CommandCancelledError) as error:
         return attempt.superseded(classify(error).message)
-    except CeleriacError as error:
-        return attempt.failed(error, _observed(engine.runtime, step.app))
+    except Exception as error:  # noqa: BLE001 - a fault of ours, too, is remembered of the app, which is tried again
+        return attempt.failed(error, _observed(engine, step.app))
 
 
 def _carry_out(engine: Engine, step: Step, attempt: Attempt) -> Work:
@@ -99,7 +102,7 @@ def _roll_back(
             spec.name, error.step, message, output=why.output or error.output, reason="RollbackFailed", hint=error.hint
         )
         return attempt.failed(
-            both, _observed(runtime, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
+            both, _observed(engine, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
         )
     return attempt.rolled_back(state, why, also=(_ended(start, engine.clock(), "ok"),))
 
@@ -147,9 +150,9 @@ def _restart(engine: Engine, step: Step) -> AppState:
     return engine.runtime.deploy(spec)
 
 
-def _observed(runtime: Runtime, app: str) -> AppState | None:
+def _observed(engine: Engine, app: str) -> AppState | None:
     """What runs of an app after a failure; None when that cannot be told, or nothing does."""
     with contextlib.suppress(CeleriacError):
-        one: Any = getattr(runtime, "current", None)
-        return one(app) if one is not None else runtime.current_state().get(app)
+        one: Any = getattr(engine.runtime, "current", None)
+        return one(app) if one is not None else engine.runtime.current_state().get(app)
     return None

@@ -13,7 +13,7 @@ from reconciler.engine import Engine
 from reconciler.known import policy_for
 from reconciler.parse import unstaged
 from reconciler.plan import Plan
-from reconciler.planning import plan
+from reconciler.planning import Live, plan
 from reconciler.policy import Policy
 from reconciler.steps import change_step
 from reconciler.work import Work
@@ -48,7 +48,7 @@ def diff(engine: Engine, claim: Claim) -> Work:
         return Work(StepOutcome("failed", "PlanChanged", f"{message}: look again with celeriac plan"))
     effects = engine.store.pipeline()
     engine.due.clear(UNPLANNED, pipe=effects)
-    _note(engine, planned, apps, policy, effects)
+    _note(engine, planned, apps, live, policy, effects)
     events = []
     if parsed:
         invalid = sum(1 for app in apps.values() if app.problems)
@@ -116,8 +116,10 @@ def put_in_force(
     return head, apps
 
 
-def _note(engine: Engine, planned: Plan, apps: Mapping[str, DesiredApp], policy: Policy, effects: Any) -> None:
-    """Holds whose spec has changed end; whoever waits for a time is looked at again then."""
+def _note(
+    engine: Engine, planned: Plan, apps: Mapping[str, DesiredApp], live: Live, policy: Policy, effects: Any
+) -> None:
+    """Holds whose spec has changed end, as do outcomes of what is gone; whoever waits for a time is looked at then."""
     for name, hold in policy.holds.items():
         app = apps.get(name)
         if hold.digest != (app.digest if app else ""):
@@ -132,5 +134,6 @@ def _note(engine: Engine, planned: Plan, apps: Mapping[str, DesiredApp], policy:
         if suspension.until > policy.now:
             engine.due.schedule(f"suspension:{suspended}", suspension.until, pipe=effects)
     for (app_name, node), outcome in policy.outcomes.items():
-        if outcome.result in ("blocked", "superseded") or (app_name not in apps and outcome.result != "failed"):
+        gone = app_name not in apps and (app_name not in live or outcome.result != "failed")
+        if gone or outcome.result in ("blocked", "superseded"):
             engine.outcomes.drop(app_name, node, pipe=effects)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.engine import Engine
+from reconciler.status import time_text
 from reconciler.steps import PULL
 from state.events import Event
 from state.outcomes import Outcome
-from state.steps import Blocked, Run, StepRecord
+from state.steps import Blocked, Run, Step, StepRecord
 
+LOST = "WorkerLost"
+"""The reason that the sweep gives a step whose workers died."""
+
+_LOST_WAIT = 60.0
 _PHASES = frozenset({"pull", "parse", "diff"})
 _PLANNING = frozenset({"parse", "diff"})
 
@@ -47,12 +51,39 @@ def note_blocked(engine: Engine, run: str, blocked: Sequence[Blocked]) -> None:
     pipe.execute()
 
 
+def note_lost(engine: Engine, step: Step, run: str) -> Outcome:
+    """Remember that an app's step was given up since its workers died, and try it again. Repeating it is harmless."""
+    now = engine.clock()
+    outcome = Outcome(
+        app=step.app,
+        node=step.node,
+        action=step.action,
+        result="failed",
+        digest=step.digest,
+        version=step.version,
+        reason=LOST,
+        message="its worker was lost again and again while at it; see the worker's log",
+        run=run,
+        revision=step.revision,
+        at=now,
+        attempts=1,
+        not_before=now + _LOST_WAIT,
+    )
+    pipe = engine.store.pipeline()
+    engine.outcomes.put(outcome, pipe=pipe)
+    engine.due.schedule(f"retry:{step.app}@{step.node}", outcome.not_before, pipe=pipe)
+    pipe.execute()
+    return outcome
+
+
 def finish(engine: Engine, run_id: str) -> None:
     """Close a run all of whose steps have ended; begin the next one that is wanted."""
     run = engine.runs.get(run_id)
     if run is not None:
         records = engine.runs.steps(run_id)
         note_blocked(engine, run_id, [Blocked(r.step, r.by, r.message) for r in records if r.state == "blocked"])
+        for lost in (r.step for r in records if r.reason == LOST and r.step.app):
+            note_lost(engine, lost, run_id)
         now = engine.clock()
         record = record_of(run, records, now)
         idle = bool(run.facts.get("idle"))
@@ -90,8 +121,8 @@ def record_of(run: Run, records: Iterable[StepRecord], now: float) -> dict[str, 
         "trigger": run.trigger,
         "revision": run.facts.get("revision", ""),
         "status": _status(error, counts, int(run.facts.get("held", 0))),
-        "started_at": _time(run.started_at),
-        "finished_at": _time(now),
+        "started_at": time_text(run.started_at, "milliseconds"),
+        "finished_at": time_text(now, "milliseconds"),
         "duration": round(max(now - run.started_at, 0.0), 3),
         "steps": [step_document(r) for r in told],
         "counts": dict(counts),
@@ -107,7 +138,7 @@ def progress_of(run: Run, records: Iterable[StepRecord]) -> dict[str, Any]:
         "trigger": run.trigger,
         "revision": run.facts.get("revision", ""),
         "status": "syncing",
-        "started_at": _time(run.started_at),
+        "started_at": time_text(run.started_at, "milliseconds"),
         "finished_at": None,
         "duration": None,
         "steps": [step_document(r) for r in every],
@@ -153,9 +184,3 @@ def _stop(record: Mapping[str, Any], now: float) -> Event:
         duration=record["duration"],
         extra=record["counts"],
     )
-
-
-def _time(seconds: float) -> str | None:
-    if not seconds:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 from state.runs import Runs
@@ -32,7 +33,6 @@ class Keeper:
         self._ttl = ttl
         self._kept: set[Kept] = set()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
         self._pid = 0
 
     @contextlib.contextmanager
@@ -52,7 +52,7 @@ class Keeper:
 
     def _renew(self) -> None:
         while True:
-            self._wake.wait(self._ttl / 3)
+            time.sleep(self._ttl / 3)
             with self._lock:
                 kept = [one for one in self._kept if not one.lost]
             for one in kept:

@@ -17,12 +17,15 @@ from reconciler.work import Work
 from specs.appstate import AppState
 from state.events import Event
 from state.steps import Claim, StepOutcome
+from state.unavailable import StateUnavailable
 
 
 def observe_step(engine: Engine, claim: Claim) -> Work:
     """Observe as a step of a run. When it fails the run goes on: what is not known is left alone."""
     try:
         look(engine)
+    except StateUnavailable:
+        raise
     except CeleriacError as error:
         return Work(StepOutcome("failed", error.reason, error.message, blocks=False))
     return Work()

@@ -21,7 +21,6 @@ from state.steps import Claim, StepOutcome
 def pull(engine: Engine, claim: Claim) -> Work:
     """Look at the remote, fetch what is new, and say which steps follow."""
     began = engine.clock()
-    engine.attending.report("fetching")
     try:
         revision = engine.mirror.remote_revision()
     except (RepositoryError, GitError) as error:
@@ -41,6 +40,7 @@ def pull(engine: Engine, claim: Claim) -> Work:
     engine.due.clear_until(now, pipe=effects)
     events = [Event("reconcile.start", began, revision=revision, run=claim.run, extra={"trigger": _trigger(claim)})]
     if fresh:
+        engine.attending.report("fetching")
         revision, told = _fetch(engine, revision, claim.run)
         events += told
     follow = [observe_step(node) for node in unknown]

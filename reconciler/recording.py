@@ -100,7 +100,7 @@ class Attempt:
             events=(*also, self._stop(now, "rolled_back", verdict.reason, message)),
         )
 
-    def failed(self, error: CeleriacError, observed: AppState | None, also: tuple[Event, ...] = ()) -> Work:
+    def failed(self, error: Exception, observed: AppState | None, also: tuple[Event, ...] = ()) -> Work:
         """The step failed; `observed` is what runs of the app now."""
         engine, step = self.engine, self.step
         now = engine.clock()

@@ -139,9 +139,9 @@ def document(app: DesiredApp | None, standing: Standing) -> dict[str, Any]:
     }
 
 
-def time_text(seconds: float) -> str | None:
-    """A time as people and programs read it; None for none."""
-    return _iso(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+def time_text(seconds: float, precision: str = "seconds") -> str | None:
+    """A time as people and programs read it, to `precision` (a unit of datetime's isoformat); None for none."""
+    return _iso(datetime.fromtimestamp(seconds, UTC), precision) if seconds else None
 
 
 def _standing(
@@ -223,5 +223,5 @@ def _by_app(entries: Iterable[Any]) -> dict[str, list[Any]]:
     return found
 
 
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _iso(moment: datetime, precision: str = "seconds") -> str:
+    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reconciler.engine import Engine
-from reconciler.finish import answer, finish, note_blocked
+from reconciler.finish import answer, finish, note_blocked, note_lost
 from reconciler.placement import NODE_GRACE, nodes_gone
 from reconciler.steps import PULL
 from reconciler.work import follow
 from state.events import Event
 from state.nodes import Node
-from state.outcomes import Outcome
 from state.runs import RunUnknown
-from state.steps import Step, Swept
+from state.steps import Swept
 
 
 def sweep(engine: Engine) -> Swept:
@@ -56,30 +55,17 @@ def request(engine: Engine, trigger: str) -> None:
 
 
 def _lost(engine: Engine, found: Swept) -> None:
-    if not found.lost and not found.blocked:
-        return
     now = engine.clock()
     for step in found.lost:
         if step.app:
-            _remember_lost(engine, step, found.run, now)
+            outcome = note_lost(engine, step, found.run)
+            engine.emit(
+                Event(
+                    f"{step.task}.stop", now, app=step.app, node=step.node, revision=step.revision, run=found.run,
+                    result="failed", error=outcome.message, extra={"reason": outcome.reason},
+                )
+            )  # fmt: skip
     note_blocked(engine, found.run, found.blocked)
-
-
-def _remember_lost(engine: Engine, step: Step, run: str, now: float) -> None:
-    message = "its worker was lost again and again while at it; see the worker's log"
-    engine.outcomes.put(
-        Outcome(
-            step.app, step.node, step.action, "failed", step.digest, step.version, "WorkerLost", message,
-            run, step.revision, now, 1, now + 60.0,
-        )
-    )  # fmt: skip
-    engine.due.schedule(f"retry:{step.app}@{step.node}", now + 60.0)
-    engine.emit(
-        Event(
-            f"{step.task}.stop", now, app=step.app, node=step.node, revision=step.revision, run=run,
-            result="failed", error=message, extra={"reason": "WorkerLost"},
-        )
-    )  # fmt: skip
 
 
 def _waiting_for_nodes(engine: Engine, found: Swept, now: float) -> None:

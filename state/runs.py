@@ -37,6 +37,7 @@ from state.steps import (
 from state.store import Store
 
 RECORDS = 200
+_STAGED = 86400
 
 
 class RunUnknown(CeleriacError):  # noqa: N818 - a condition, not a fault
@@ -221,8 +222,11 @@ class Runs:
 
     def stage(self, run: str, entries: Mapping[str, str]) -> None:
         """Keep texts by name for a later step of the run; gone when it is closed."""
-        if entries:
-            self._store.client.hset(self._key(run, "staged"), mapping=dict(entries))
+        if entries:  # a late step may do this when the run is closed: then it must not stay
+            pipe = self._store.pipeline()
+            pipe.hset(self._key(run, "staged"), mapping=dict(entries))
+            pipe.expire(self._key(run, "staged"), _STAGED)
+            pipe.execute()
 
     def staged(self, run: str) -> dict[str, str]:
         """What steps of the run kept."""

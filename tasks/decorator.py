@@ -10,12 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Task
-from celery.utils.log import get_task_logger
 
 from state.unavailable import StateUnavailable
 from tasks.celery import app
 
-_log = get_task_logger("celeriac")
 LONGEST = 3600
 
 

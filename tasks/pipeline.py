@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery.exceptions import Ignore
+from celery.utils.log import get_task_logger
 
 from reconciler import apply as applying
 from reconciler import check as checking
@@ -23,6 +24,8 @@ from reconciler.work import Body, perform
 from state.steps import Claim
 from tasks.decorator import pipeline_task
 from tasks.engine import engine
+
+_log = get_task_logger("celeriac")
 
 
 @pipeline_task("sync", time_limit=300, ignore_result=False)
@@ -135,8 +138,11 @@ def _step(task: Any, run: str, step: str, body: Body) -> str:
 
     def report(phase: str) -> None:
         meta = {**shown, "phase": phase}
-        task.update_state(state=phase.upper(), meta=meta)
-        task.send_event(f"task-{phase}", **meta)
+        try:
+            task.update_state(state=phase.upper(), meta=meta)
+            task.send_event(f"task-{phase}", **meta)
+        except Exception as error:  # noqa: BLE001 - what is shown must not fail what is done; Redis may be away
+            _log.warning("phase %s of step %s is not shown: %s", phase, step, type(error).__name__)
 
     done = perform(engine(), run, step, body, report=report, seen=seen)
     return f"{done.state}: {done.outcome.reason}" if done.outcome and done.outcome.reason else done.state

@@ -3,6 +3,10 @@
 -- ARGV: 1 when the observation began, 2 its print, then an app and its state for each that was seen.
 -- Returns nothing. If it runs twice: the same is written again.
 local kept = {}
+if ARGV[1] ~= '+inf' then
+  -- No observation takes ten minutes: none that still goes on asks for what was touched before that.
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', tonumber(ARGV[1]) - 600)
+end
 for _, app in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], ARGV[1], '+inf')) do
   kept[app] = redis.call('HGET', KEYS[1], app)
 end

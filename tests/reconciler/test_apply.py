@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from runtimes.base import RuntimeContext, RuntimeFailure
 from runtimes.noop import NoopRuntime
 from specs.appstate import AppState
 from specs.model import AppSpec
+from state.unavailable import StateUnavailable
 
 
 class Bare:
@@ -198,3 +200,59 @@ def test_a_spec_that_is_gone_everywhere_fails_its_step(bench: Workbench) -> None
     record = by_hand(bench, "upgrade", "web", digest="0" * 16 + "-" + "1" * 16 + "-" + "2" * 16)
     assert record["steps"][0]["reason"] == "SpecMissing"
     assert step.digest == bench.live("web").digest
+
+
+class Odd(NoopRuntime):
+    """A runtime with a bug of its own."""
+
+    def deploy(self, spec: AppSpec) -> AppState:
+        raise ValueError("nobody foresaw this")
+
+
+class Cut(NoopRuntime):
+    """A runtime in the middle of whose work Redis goes away."""
+
+    def deploy(self, spec: AppSpec) -> AppState:
+        raise StateUnavailable("Redis does not answer")
+
+
+def test_an_error_that_nobody_foresaw_is_remembered_against_its_app_and_tried_again(bench: Workbench) -> None:
+    use(bench, Odd)
+    bench.app("web")
+    bench.commit()
+    assert bench.sync()["status"] == "degraded"
+    outcome = bench.engine.outcomes.get("web", "n1")
+    assert outcome is not None
+    assert (outcome.result, outcome.reason) == ("failed", "ValueError")
+    assert outcome.not_before > bench.engine.clock()
+    assert "retry:web@n1" in bench.engine.due.due(outcome.not_before)
+    assert [event.result for event in bench.events("deploy.stop")] == ["failed"]
+    assert len(bench.faults) == 1
+
+
+def test_redis_going_away_is_no_failure_of_the_app(bench: Workbench) -> None:
+    use(bench, Cut)
+    bench.app("web")
+    bench.commit()
+    bench.ask()
+    run, _ = bench.until("deploy")
+    with pytest.raises(StateUnavailable):
+        bench.step()
+    assert {r.step.id: r.state for r in bench.engine.runs.steps(run)}["web@n1"] == "ready"
+    assert bench.engine.outcomes.all() == {}
+    assert bench.faults == []
+
+
+def test_a_runtime_that_cannot_be_made_fails_the_app_and_is_tried_again(bench: Workbench) -> None:
+    bench.app("web")
+    bench.commit()
+    bench.ask()
+    bench.until("deploy")
+    settings = replace(bench.engine.settings, runtime="nowhere:Nothing")
+    bench.engine.__dict__.pop("runtime", None)
+    bench.engine.settings = settings
+    bench.work()
+    outcome = bench.engine.outcomes.get("web", "n1")
+    assert outcome is not None
+    assert outcome.result == "failed"
+    assert bench.engine.due.next() is not None

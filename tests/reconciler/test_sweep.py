@@ -199,3 +199,20 @@ def test_a_node_that_is_there_looks_again_about_each_interval() -> None:
 
 def test_a_message_is_sent_again_only_when_the_first_was_dropped() -> None:
     assert resend_after(15.0) == 30.0
+
+
+def test_a_sweep_that_dies_after_giving_a_step_up_leaves_it_to_be_tried_again(bench: Workbench) -> None:
+    started(bench)
+    run, step = bench.until("deploy")
+    for _ in range(3):
+        claim = bench.engine.runs.claim(run, step.id, stamp(), 30)
+        assert isinstance(claim, Claim)
+        bench.engine.store.client.delete(bench.engine.store.key("lease", step.resource))
+        swept = bench.engine.runs.sweep()  # and its caller dies here, each time
+    assert [lost.id for lost in swept.lost] == [step.id]
+    sweep(bench.engine)
+    assert bench.engine.runs.current() is None
+    outcome = bench.engine.outcomes.get("web", "n1")
+    assert outcome is not None
+    assert (outcome.result, outcome.reason) == ("failed", "WorkerLost")
+    assert "retry:web@n1" in bench.engine.due.due(outcome.not_before)

@@ -100,3 +100,11 @@ def test_a_forgotten_node_leaves_nothing(live: Live, store: Store) -> None:
     live.forget("a")
     assert live.states() == {}
     assert list(store.client.scan_iter(f"{store.key('')}*")) == []
+
+
+def test_what_was_touched_long_before_an_observation_is_forgotten(store: Store, live: Live) -> None:
+    live.drop("old", "n1")
+    store.client.zadd(store.key("live-touched", "n1"), {"old": 1.0})
+    live.put(AppState("web", "1.0", node="n1"))
+    live.replace("n1", {}, time.time(), time.time())
+    assert store.client.zrange(store.key("live-touched", "n1"), 0, -1) == ["web"]

@@ -311,3 +311,10 @@ def test_options_of_several_requests_are_united() -> None:
     }
     assert merged_options([{"only": "web"}, {}]) == {}
     assert merged_options([{"only": "web"}, {"only": "web"}]) == {"only": "web"}
+
+
+def test_what_a_late_step_stages_does_not_stay_for_ever(runs: Runs, store: Store) -> None:
+    run = begin(runs)
+    runs.close(run, {}, FIRST)
+    runs.stage(run, {"apps/web/app.yaml": "late"})
+    assert store.client.ttl(store.key("run", run, "staged")) > 0

@@ -221,10 +221,10 @@ def test_the_cost_of_a_status_does_not_grow_with_the_number_of_apps(bench: Workb
 
     deployed(bench, "a")
     api.status()
-    few = commands()
+    few = min(commands() for _ in range(3))  # a connection made anew greets with some commands of its own
     deployed(bench, *(f"app-{number}" for number in range(30)))
     assert api.status()["app_count"] == 31
-    assert commands() <= few + 10  # a connection made anew greets with a few of its own; 30 apps would be more
+    assert min(commands() for _ in range(3)) == few
 
 
 def test_settings_that_change_are_followed(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
