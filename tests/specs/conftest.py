@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mirrors import FIRST
+
+from specs.repository import Mirror
 
 
 class Upstream:
@@ -52,3 +57,34 @@ def git_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def upstream(git_user: None, tmp_path: Path) -> Upstream:
     """A repository without commits."""
     return Upstream(tmp_path / "upstream")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def mirror(upstream, home: Path) -> Mirror:
+    upstream.commit(FIRST, "first")
+    return Mirror(str(upstream.folder), "main", home)
+
+
+@pytest.fixture
+def git_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[str]]:
+    """The git commands run since it was asked last, seen by a `git` that stands before the real one on PATH."""
+    log = tmp_path / "calls"
+    log.touch()
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    wrapper = folder / "git"
+    wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> "{log}"\nexec "{shutil.which("git")}" "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def calls() -> list[str]:
+        lines = log.read_text().splitlines()
+        log.write_text("")
+        return lines
+
+    return calls
