@@ -17,7 +17,10 @@ _VAULT_GRACE = 3600.0
 
 
 def tidy(engine: Engine, running: Collection[str]) -> None:
-    """Remove what is no longer needed on this node, now and then. `running` are the apps that are there."""
+    """Remove what is no longer needed on this node, now and then. `running` are the apps that are there.
+
+    Not while a run is open: what it is about to bring back looks removed until it runs.
+    """
     marker = engine.settings.home / "tidied"
     now = time.time()
     grace = engine.settings.removal_grace
@@ -26,6 +29,8 @@ def tidy(engine: Engine, running: Collection[str]) -> None:
             return
     except FileNotFoundError:
         pass
+    if engine.runs.current() is not None:
+        return
     marker.touch(mode=0o600)
     folder = engine.settings.home / "apps"
     gone = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
@@ -46,7 +51,7 @@ def tidy(engine: Engine, running: Collection[str]) -> None:
 def _forget_specs(engine: Engine, desired: set[str], now: float) -> None:
     """Forget specs that neither Git, a live app nor a ledger names, when the desired state is known and not new."""
     head = engine.desired.head()
-    if head is None or now - head.parsed_at < _VAULT_GRACE or engine.runs.current() is not None:
+    if head is None or now - head.parsed_at < _VAULT_GRACE:
         return
     live = {state.digest for states in engine.live.states().values() for state in states.values()}
     holds = {hold.digest for hold in engine.holds.holds().values()}

@@ -106,3 +106,14 @@ def test_while_a_run_is_open_no_spec_is_forgotten(bench: Workbench) -> None:
     again(bench)
     tidy(bench.engine, ["web"])
     assert bench.engine.vault.get(found["nobody"]) is not None
+
+
+def test_what_an_open_run_may_bring_back_is_left_until_it_is_over(bench: Workbench) -> None:
+    old = release(bench, "old", 7200)
+    bench.commit()
+    bench.ask()
+    tidy(bench.engine, [])
+    assert old.exists()
+    bench.work()
+    tidy(bench.engine, [])
+    assert not old.exists()
