@@ -30,6 +30,7 @@ def plan(desired: Mapping[str, DesiredApp], live: Live, policy: Policy | None = 
     changes: dict[str, Change] = {}
     held: dict[str, Held] = {}
     adopted: set[str] = set()
+    heirs = _heirs(desired, live)
     for name, app in desired.items():
         if app.problems:
             text = "; ".join(str(problem) for problem in app.problems[:3])
@@ -42,7 +43,7 @@ def plan(desired: Mapping[str, DesiredApp], live: Live, policy: Policy | None = 
                 changes[found.key] = found
                 if found.action == "adopt":
                     adopted.add(app.renamed_from)
-    for found in _removals(desired, live, policy, adopted):
+    for found in _removals(desired, live, policy, adopted, heirs):
         if isinstance(found, Held):
             held[f"{found.app}@{found.node}"] = found
         else:
@@ -65,7 +66,7 @@ def _desired_changes(
     states = live.get(app.name, {})
     # Where an app must not move, it waits for the nodes that it lost; only the rest of its replicas is placed.
     lost = () if app.placement.failover else sorted(states.keys() - policy.nodes.keys())
-    placement = replace(app.placement, replicas=app.placement.replicas - len(lost))
+    placement = replace(app.placement, replicas=app.placement.replicas - len(lost)) if lost else app.placement
     wanted_nodes = place(app.name, placement, policy.nodes, states.keys()) if placement.replicas > 0 else ()
     for node in lost:
         yield Held(app.name, node, "NodeDown", f"{node} is down, and the app does not move from it (failover: false)")
@@ -75,11 +76,10 @@ def _desired_changes(
         found = _decide(app, states.get(node), node, live, desired, policy)
         if found is not None:
             yield found
-    if wanted_nodes:
+    left = sorted(node for node in states if node not in wanted_nodes and node in policy.nodes) if wanted_nodes else ()
+    if left:
         suspended = policy.suspended(app.name, app.suspend, suspended_until(app))
-        for node in sorted(states.keys() - set(wanted_nodes)):
-            if node not in policy.nodes:
-                continue
+        for node in left:
             if suspended:
                 yield Held(app.name, node, "Suspended", suspended, pending="remove")
             else:
@@ -106,7 +106,7 @@ def _decide(
     outcome = policy.outcomes.get((app.name, node))
     kept = hold is not None and hold.digest == app.digest
     waits = _waits(outcome, found.digest, policy)
-    if state is not None and (kept or waits) and found.action != "repair" and _down(state):
+    if state is not None and (kept or waits) and found.action not in ("repair", "adopt") and _down(state):
         # What ran before is restored while the desired one must wait.
         found = _change(app.name, node, "repair", state, "Drift", digest=state.digest, version=state.version)
         kept, waits = False, _waits(outcome, found.digest, policy)
@@ -123,11 +123,14 @@ def _decide(
 def _difference(
     app: DesiredApp, state: AppState | None, node: str, live: Live, desired: Mapping[str, DesiredApp]
 ) -> Change | None:
+    if state is not None and state.digest == app.digest and not _down(state):
+        return None
+    old = live.get(app.renamed_from, {}).get(node) if app.renamed_from not in desired else None
+    if old is not None and (state is None or _down(state)):  # down: an adoption that was cut off goes on
+        reason = f"RenamedFrom {app.renamed_from}"
+        return _change(app.name, node, "adopt", old, reason, digest=app.digest, version=app.version)
     if state is None:
-        old = live.get(app.renamed_from, {}).get(node) if app.renamed_from not in desired else None
-        action: Action = "adopt" if old is not None else "deploy"
-        reason = f"RenamedFrom {app.renamed_from}" if old is not None else "NotDeployed"
-        return _change(app.name, node, action, old, reason, digest=app.digest, version=app.version)
+        return _change(app.name, node, "deploy", None, "NotDeployed", digest=app.digest, version=app.version)
     wanted, has = Digest.parse(app.digest), Digest.parse(state.digest)
     if wanted.release != has.release:
         reason = "VersionChanged" if state.version != app.version else "SpecChanged"
@@ -142,8 +145,17 @@ def _difference(
     return None
 
 
+def _heirs(desired: Mapping[str, DesiredApp], live: Live) -> dict[str, str]:
+    """Old names that are gone from Git, each with the app that takes over and is not up yet."""
+    return {
+        app.renamed_from: name
+        for name, app in desired.items()
+        if app.renamed_from and app.renamed_from not in desired and not _up(live.get(name, {}))
+    }
+
+
 def _removals(
-    desired: Mapping[str, DesiredApp], live: Live, policy: Policy, adopted: set[str]
+    desired: Mapping[str, DesiredApp], live: Live, policy: Policy, adopted: set[str], heirs: Mapping[str, str]
 ) -> Iterable[Change | Held]:
     gone = [name for name in live if name not in desired and name not in adopted and live[name]]
     still_needed = {
@@ -153,7 +165,7 @@ def _removals(
         for state in live.get(name, {}).values()
         for need in state.depends_on
     }
-    prunable = [name for name in gone if name not in still_needed and name not in policy.holds]
+    prunable = [name for name in gone if name not in still_needed and name not in policy.holds and name not in heirs]
     over_budget = policy.too_many(len(prunable), sum(1 for states in live.values() if states)) or (
         policy.pending_removals.intersection(prunable) and not policy.removals_acknowledged
     )
@@ -167,6 +179,9 @@ def _removals(
             elif name in still_needed:
                 message = f"{still_needed[name]} still runs with it, and its spec is invalid"
                 yield Held(name, node, "StillNeeded", message, pending="remove", by=still_needed[name])
+            elif name in heirs:
+                message = f"runs on until {heirs[name]}, its new name, is healthy"
+                yield Held(name, node, "Renamed", message, pending="remove", by=heirs[name])
             elif name in policy.never_prune:
                 yield Held(name, node, "PruneOff", "gone from Git, kept since prune is false", pending="remove")
             elif over_budget:

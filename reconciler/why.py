@@ -22,6 +22,7 @@ _FIX = {
     "NodeDown": "start the node's worker again: celeriac nodes; or let it move: placement.failover",
     "NoNode": "see which nodes there are: celeriac nodes; or change its placement",
     "GoneFromGit": "the next sync removes it",
+    "Renamed": "see to the app that takes over; this one goes when that is healthy",
     "HealthUnknown": "the next health check tells",
 }
 

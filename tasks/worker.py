@@ -6,6 +6,7 @@ The heartbeat runs in the worker's main process: it proves that this one lives a
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import secrets
 import time
@@ -106,7 +107,11 @@ def _set_up_sentry(**_: Any) -> None:
 
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
-def _lead_a_group(**_: Any) -> None:
+def _begin_process(**_: Any) -> None:
+    # What was imported lives as long as this process: looked through at each collection, it cost planning a quarter.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     # A hard time limit then ends what the task started, too.
     with contextlib.suppress(PermissionError):
         os.setpgid(0, 0)

@@ -163,6 +163,26 @@ def test_a_renamed_app_is_adopted_and_its_old_name_not_removed() -> None:
     assert actions(made) == [("adopt", "shop")]
 
 
+def test_an_old_name_runs_on_while_its_new_one_waits_or_is_invalid() -> None:
+    failed = Outcome("shop", NODE, "adopt", "failed", digest="r1-e1-d1", not_before=100.0)
+    shop = app("shop", renamed_from="store")
+    for wanted, policy in (
+        (shop, Policy(now=50.0, outcomes={("shop", NODE): failed})),
+        (shop, Policy(suspensions={"shop": Suspension()})),
+        (replace(shop, problems=(Problem(shop.path, "depends_on: there is no app `db`"),)), Policy()),
+    ):
+        made = planned([wanted], [running("store"), running("other")], policy)
+        assert not [change for change in made.changes if change.app == "store"]
+        assert [(held.reason, held.by) for held in made.held if held.app == "store"] == [("Renamed", "shop")]
+
+
+def test_an_adoption_that_was_cut_off_goes_on_and_the_old_name_goes_when_the_new_one_is_up() -> None:
+    shop = app("shop", renamed_from="store")
+    half = [running("shop", status="stopped", health="unknown"), running("store", status="stopped", health="unknown")]
+    assert actions(planned([shop], half)) == [("adopt", "shop")]
+    assert actions(planned([shop], [running("shop"), running("store")])) == [("remove", "store")]
+
+
 def test_nothing_is_done_on_a_node_that_was_not_observed() -> None:
     policy = Policy(observed=frozenset())
     assert only_held(planned([app("a")], [], policy)).reason == "NotObserved"
