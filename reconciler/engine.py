@@ -80,6 +80,7 @@ class Engine(Parts):
             cancelled=lambda: self.attending.cancelled(),
             keep_releases=self.settings.keep_releases,
             resolve=lambda spec, release: resolve_processes(spec, release),
+            tell=lambda name, spec, extra: self.emit(self._about(name, spec, **extra)),
         )
         return load_runtime(self.settings.runtime, context)
 
@@ -136,11 +137,11 @@ class Engine(Parts):
             stop = replace(started[0], name="build.stop", time=now, duration=now - started[0].time)
             self.emit(replace(stop, result=result, error=error))
 
-    def _about(self, name: str, spec: AppSpec) -> Event:
+    def _about(self, name: str, spec: AppSpec, **extra: Any) -> Event:
         run = self.attending.claim.run if self.attending.claim else ""
         return Event(
             name, self.clock(), app=spec.name, node=self.settings.node, revision=spec.revision, run=run,
-            extra={"version": spec.version},
+            extra={"version": spec.version, **extra},
         )  # fmt: skip
 
     def _read_again(self, name: str, digest: str) -> AppSpec | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from celeriac.errors import CeleriacError
 from specs.appstate import AppState
@@ -102,7 +102,8 @@ class RuntimeContext:
     `build` returns the complete release folder of a spec, building it when absent. `resolve` gives
     the argv of each process of a spec in its release folder. `report` tells
     the phase the work is in: fetching, building, stopping, starting, probing. `cancelled` is true when a
-    newer desired state waits: a long wait should then raise Superseded.
+    newer desired state waits: a long wait should then raise Superseded. `tell` makes an event (DESIGN section 7) of
+    something that happened to an app: its name, the app's spec, and what else there is to know, nothing of it secret.
     """
 
     home: Path
@@ -112,3 +113,4 @@ class RuntimeContext:
     cancelled: Callable[[], bool] = lambda: False
     keep_releases: int = 3
     resolve: Callable[[AppSpec, Path], Mapping[str, tuple[str, ...]]] = _declared_processes
+    tell: Callable[[str, AppSpec, Mapping[str, Any]], None] = lambda name, spec, extra: None

@@ -55,6 +55,15 @@ def test_a_build_that_fails_is_told_with_its_reason(bench: Workbench, tmp_path: 
     ]
 
 
+def test_what_a_runtime_tells_of_an_app_is_an_event_like_any_other(bench: Workbench) -> None:
+    spec = AppSpec("shop", "1.0", revision="abc")
+    bench.engine.runtime.context.tell("code.load", spec, {"module": "shop.cart"})
+    (event,) = bench.told
+    assert (event.name, event.app, event.node, event.revision) == ("code.load", "shop", "n1", "abc")
+    assert event.extra == {"version": "1.0", "module": "shop.cart"}
+    assert [one.name for one in bench.events()] == ["code.load"]
+
+
 def test_a_spec_comes_from_the_vault_or_else_from_git_again(bench: Workbench) -> None:
     bench.app("web", TOKEN="hunter2")
     revision = bench.commit()
