@@ -16,7 +16,7 @@ from celery import signals
 
 from tasks.celery import app
 
-_EVERY = 100
+_EVERY = int(os.environ.get("BENCH_PROFILE_EVERY", "100"))
 
 
 @app.task(name="bench.empty", ignore_result=True)  # type: ignore[untyped-decorator]

@@ -14,6 +14,7 @@ from reconciler.work import Work
 from specs.desired import DesiredApp
 from specs.formats import MAX_BYTES
 from specs.loader import choose, load, summary
+from specs.model import AppSpec
 from specs.problem import Problem
 from specs.repository import AppsFolderMissing, RevisionMissing, TreeEntry
 from state.documents import decode, encode
@@ -125,6 +126,7 @@ def load_files(engine: Engine, files: Sequence[tuple[str, str]]) -> dict[str, De
     """path → summary of each file (path, blob)."""
     contents = engine.mirror.read([blob for _, blob in files if ":" not in blob], MAX_BYTES)
     found: dict[str, DesiredApp] = {}
+    specs: list[AppSpec] = []
     for path, blob in files:
         folder = posixpath.basename(posixpath.dirname(path))
         content = contents.get(blob)
@@ -133,8 +135,9 @@ def load_files(engine: Engine, files: Sequence[tuple[str, str]]) -> dict[str, De
             continue
         loaded = load(path, content, folder)
         if loaded.spec is not None:
-            engine.vault.put(loaded.spec)
+            specs.append(loaded.spec)
         found[path] = summary(loaded, path, blob, folder)
+    engine.vault.put_all(specs)
     return found
 
 

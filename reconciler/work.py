@@ -3,7 +3,7 @@
 What is left when this process dies:
 - before the claim: the step is ready, the sweep sends it again
 - at work: its lease lapses, the sweep makes it ready again; the work is idempotent
-- between complete and publish: those made ready are sent by the sweep
+- between complete and publish: most of those made ready were sent by complete itself, the rest are by the sweep
 - between the last complete and the end of the run: the sweep ends the run
 A message that comes twice is refused at the claim.
 """

@@ -1,7 +1,7 @@
 """The runtime that runs nothing: for tests of everything above it, for benchmarks and for dry runs.
 
-One small file per app under `<home>/noop`, replaced in one step, is all it does; so it is quick, and
-every process of a node sees the same apps. It passes the same conformance suite as `process`.
+One small document per app under `<home>/noop` is all it writes; so it is quick, and every process of a node sees the
+same apps. It passes the same conformance suite as `process`.
 
 An app's own env tells it to misbehave:
 
@@ -12,16 +12,15 @@ An app's own env tells it to misbehave:
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
+from celeriac.shelf import Shelf
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
-from runtimes.files import is_app_name, write_atomic
+from runtimes.files import is_app_name
 from specs.appstate import AppState
 from specs.digest import Digest, digest
 from specs.model import AppSpec, Isolation
@@ -30,7 +29,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is in a file: the state, and whether a removal must fail."""
+    """What is in a document: the state, and whether a removal must fail."""
 
     state: AppState
     fail_remove: bool = False
@@ -46,9 +45,8 @@ class NoopRuntime:
 
     def __init__(self, context: RuntimeContext) -> None:
         self.context = context
-        self._folder = context.home / "noop"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._read: dict[str, tuple[tuple[int, int], AppState]] = {}
+        self._shelf = Shelf(context.home / "noop" / "apps.db")
+        self._read: dict[str, tuple[bytes, AppState]] = {}
 
     def deploy(self, spec: AppSpec) -> AppState:
         """Say that `spec` runs."""
@@ -66,14 +64,12 @@ class NoopRuntime:
         """Forget the app `name`."""
         if not is_app_name(name):
             return
-        path = self._path(name)
-        try:
-            kept = _decoder.decode(path.read_bytes())
-        except FileNotFoundError:
+        content = self._shelf.get(name)
+        if content is None:
             return
-        if kept.fail_remove:
+        if _decoder.decode(content).fail_remove:
             raise RuntimeFailure(name, "remove", "told to fail by NOOP_FAIL")
-        path.unlink(missing_ok=True)
+        self._shelf.drop([name])
 
     def adopt(self, spec: AppSpec, old_name: str) -> AppState:
         """Say that `spec` runs instead of the app `old_name`, and forget that one.
@@ -88,7 +84,7 @@ class NoopRuntime:
             state = self.deploy(spec)
         except RuntimeFailure:
             if before is None and is_app_name(spec.name):
-                self._path(spec.name).unlink(missing_ok=True)
+                self._shelf.drop([spec.name])
             raise
         self.remove(old_name)
         return state
@@ -112,29 +108,18 @@ class NoopRuntime:
         """The state of one app; None when it is not there."""
         if not is_app_name(name):
             return None
-        try:
-            return _decoder.decode(self._path(name).read_bytes()).state
-        except FileNotFoundError:
-            return None
+        content = self._shelf.get(name)
+        return _decoder.decode(content).state if content is not None else None
 
     def current_state(self) -> dict[str, AppState]:
-        """Every app that any process of this node deployed. Files that did not change are not read again."""
-        read: dict[str, tuple[tuple[int, int], AppState]] = {}
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                if not entry.name.endswith(".json"):
-                    continue
-                try:
-                    status = entry.stat()
-                    key = (status.st_ino, status.st_mtime_ns)
-                    known = self._read.get(entry.name)
-                    if known is None or known[0] != key:
-                        known = (key, _decoder.decode(Path(entry.path).read_bytes()).state)
-                except FileNotFoundError:  # removed since the folder was listed
-                    continue
-                read[entry.name] = known
-        self._read = read
-        return {state.name: state for _, state in read.values()}
+        """Every app that any process of this node deployed. Documents that did not change are not decoded again."""
+        before, self._read = self._read, {}
+        for name, content in self._shelf.all().items():
+            known = before.get(name)
+            if known is None or known[0] != content:
+                known = (content, _decoder.decode(content).state)
+            self._read[name] = known
+        return {name: state for name, (_, state) in self._read.items()}
 
     def _bring(self, spec: AppSpec, what: str) -> AppState:
         if not is_app_name(spec.name):
@@ -189,10 +174,7 @@ class NoopRuntime:
 
     def _write(self, spec: AppSpec, state: AppState) -> None:
         kept = _Kept(state, "remove" in _failing(spec))
-        write_atomic(self._path(spec.name), _encoder.encode(kept))
-
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+        self._shelf.put({spec.name: _encoder.encode(kept)})
 
 
 def _runs_like(one: AppState, other: AppState) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,6 +37,9 @@ from state.steps import (
 from state.store import Store
 
 RECORDS = 200
+Letter = Callable[[str, Step], tuple[str, str] | None]
+"""(run, step) → a Redis list and the text to be put on it, where `@expires:SECONDS@` stands for the time until which
+the text counts; None for a step whose message somebody else sends."""
 _STAGED = 86400
 
 
@@ -50,6 +53,8 @@ class Runs:
     """The runs of one repository: at most one is open."""
 
     def __init__(self, store: Store) -> None:
+        self.letter: Letter = lambda run, step: None
+        """Makes the message about a step when that is added; Redis sends it, in the moment that the step is ready."""
         self._store = store
         self._prefix = store.key("")
         self._leases = store.key("lease", "")
@@ -148,6 +153,7 @@ class Runs:
     ) -> Completed:
         """End a claimed step in one round trip: release or block what needs it, add steps, write `effects`.
 
+        Returns what the caller must send: of what became ready, that about which no letter was made.
         `effects` is a pipeline of writes that was not executed. Raises LeaseLost, with nothing
         written, when the step was claimed by another since.
         """
@@ -159,7 +165,7 @@ class Runs:
                 outcome.state,
                 outcome.reason,
                 outcome.message,
-                _added(add),
+                self._added(claim.run, add),
                 _json({name: _json(value) for name, value in (facts or {}).items()}),
                 _commands(effects),
             ],
@@ -185,7 +191,9 @@ class Runs:
         return self._insert(run, (), tuple(steps), reason, message)
 
     def _insert(self, run: str, add: Sequence[Step], fail: tuple[str, ...], reason: str, message: str) -> Completed:
-        reply = self._store.script("insert")(keys=[self._base(run)], args=[_added(add), _json(fail), reason, message])
+        reply = self._store.script("insert")(
+            keys=[self._base(run)], args=[self._added(run, add), _json(fail), reason, message]
+        )
         if reply[0] == "UnknownRun":
             raise RunUnknown(f"run {run} is not open")
         return _completed(reply)
@@ -243,6 +251,13 @@ class Runs:
         texts = self._store.client.hmget(self._store.key("records"), ids) if ids else []
         return [decode_mapping(text) for text in texts if text]
 
+    def _added(self, run: str, steps: Sequence[Step]) -> str:
+        return _json([self._entry(run, step) for step in steps])
+
+    def _entry(self, run: str, step: Step) -> list[Any]:
+        letter = self.letter(run, step)
+        return [step.id, encode(step), step.needs, *(("\n".join(letter),) if letter else ())]
+
     def _base(self, run: str) -> str:
         return self._store.key("run", run)
 
@@ -257,10 +272,6 @@ def new_run_id() -> str:
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _added(steps: Sequence[Step]) -> str:
-    return _json([[step.id, encode(step), step.needs] for step in steps])
 
 
 def _commands(effects: Any) -> str:

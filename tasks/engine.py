@@ -23,8 +23,13 @@ def engine() -> Engine:
 
 
 def _make() -> Engine:
-    made = Engine(load(), publish=_publish, answer=_answer)
     from tasks import telemetry
+    from tasks.celery import app
+    from tasks.letters import letters
+
+    settings = load()
+    made = Engine(settings, publish=_publish, answer=_answer)
+    made.runs.letter = letters(app, settings)
 
     made.listeners += telemetry.listeners()
     made.fault = telemetry.fault

@@ -32,7 +32,7 @@ for _, ask in ipairs(redis.call('LRANGE', run .. ':asks', 0, -1)) do
   end
 end
 for _, part in ipairs({'info', 'asks', 'steps', 'state', 'need', 'rdeps', 'claims', 'ends', 'ready', 'running',
-                       'busy', 'facts', 'staged'}) do
+                       'busy', 'facts', 'staged', 'mail'}) do
   redis.call('UNLINK', run .. ':' .. part)
 end
 redis.call('DEL', prefix .. 'run')

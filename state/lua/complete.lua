@@ -3,9 +3,9 @@
 -- KEYS: 1 the run, 2 start of lease keys.
 -- ARGV: 1 step id, 2 token, 3 state (ok, tolerated, failed, superseded), 4 reason, 5 message,
 --   6 JSON of new steps, 7 JSON of facts {name: text}, 8 JSON of commands to carry out with it.
--- Returns {'Completed', {ready steps}, {{step, by, message}}, open steps left} or {'LeaseLost'}: the step, or its
--- resource, was taken by another since. A lease that lapsed with nobody taking over does not matter.
--- If it runs twice: nothing is written again; what is ready now is returned again.
+-- Returns {'Completed', {ready steps to send}, {{step, by, message}}, open steps left} or {'LeaseLost'}: the step, or
+-- its resource, was taken by another since. A lease that lapsed with nobody taking over does not matter.
+-- If it runs twice: nothing is written again; all that is ready now is returned.
 local run, id, token = KEYS[1], ARGV[1], ARGV[2]
 local claim = redis.call('HGET', run .. ':claims', id)
 claim = claim and cjson.decode(claim)

@@ -8,6 +8,7 @@
 --   :ready   zset  step id -> when it was last sent (0: never)    :running  zset  step id -> since when
 --   :busy    hash  resource -> ids of ready steps that found it taken, a line each
 --   :facts   hash  name -> JSON of a value that later steps need
+--   :mail    hash  step id -> the message about it that is sent when it becomes ready: a queue, then a text, a line each
 local ENDED = {ok = true, failed = true, superseded = true, blocked = true, tolerated = true}
 local PASSED = {ok = true, tolerated = true}
 
@@ -54,6 +55,38 @@ local function make_ready(run, id, sent)
   redis.call('ZADD', run .. ':ready', string.format('%.6f', sent), id)
 end
 
+-- A time as ISO 8601, in UTC. The calendar is that of Howard Hinnant's `civil_from_days`.
+local function iso8601(seconds)
+  local days = math.floor(seconds / 86400)
+  local rest = math.floor(seconds) - days * 86400
+  local era = math.floor((days + 719468) / 146097)
+  local doe = days + 719468 - era * 146097
+  local yoe = math.floor(
+    (doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local day = doy - math.floor((153 * mp + 2) / 5) + 1
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d+00:00', year, month, day,
+    math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60)
+end
+
+-- Send the message that was prepared about the step, once: its `@expires:N@` becomes the time N seconds from now.
+-- Returns whether there was one; without, whoever called sends one.
+local function post(run, id, now)
+  local letter = redis.call('HGET', run .. ':mail', id)
+  if not letter then
+    return false
+  end
+  local queue, text = string.match(letter, '^([^\n]*)\n(.*)$')
+  redis.call('LPUSH', queue, (string.gsub(text, '@expires:(%d+)@', function(after)
+    return iso8601(now + tonumber(after))
+  end)))
+  redis.call('HDEL', run .. ':mail', id)
+  return true
+end
+
 -- Everything that needs `id`, however far, becomes blocked; each is added to `blocked` as {step, by, message}.
 local function block_dependents(run, id, reason, now, blocked)
   local by = label(run, id)
@@ -71,18 +104,20 @@ local function block_dependents(run, id, reason, now, blocked)
   end
 end
 
--- What needed only `id` becomes ready; the text of each is added to `ready`.
+-- What needed only `id` becomes ready: the message about it is sent, or, without one, its text is added to `ready`.
 local function release_dependents(run, id, now, ready)
   for dependent in lines(redis.call('HGET', run .. ':rdeps', id)) do
     if redis.call('HINCRBY', run .. ':need', dependent, -1) == 0
         and redis.call('HGET', run .. ':state', dependent) == 'pending' then
       make_ready(run, dependent, now)
-      ready[#ready + 1] = step_text(run, dependent)
+      if not post(run, dependent, now) then
+        ready[#ready + 1] = step_text(run, dependent)
+      end
     end
   end
 end
 
--- Add steps, an array of {id, text, {needs}}. Those that are there already are left alone.
+-- Add steps, an array of {id, text, {needs}, letter or nil}. Those that are there already are left alone.
 -- A need that nobody knows is an error, and then nothing is written.
 local function add_steps(run, steps, now, ready, blocked)
   local fresh, known = {}, {}
@@ -99,6 +134,9 @@ local function add_steps(run, steps, now, ready, blocked)
   for _, step in ipairs(steps) do
     if redis.call('HSETNX', run .. ':steps', step[1], step[2]) == 1 then
       redis.call('HSET', run .. ':state', step[1], 'pending')
+      if step[4] then
+        redis.call('HSET', run .. ':mail', step[1], step[4])
+      end
       fresh[#fresh + 1] = step
     end
   end
@@ -123,7 +161,9 @@ local function add_steps(run, steps, now, ready, blocked)
     redis.call('HSET', run .. ':need', step[1], count)
     if count == 0 then
       make_ready(run, step[1], now)
-      ready[#ready + 1] = step[2]
+      if not post(run, step[1], now) then
+        ready[#ready + 1] = step[2]
+      end
     end
   end
   for need, dependents in pairs(rdeps) do

@@ -24,7 +24,7 @@ def test_every_process_of_a_node_sees_the_same_apps(tmp_path: Path) -> None:
     newer = other.upgrade(AppSpec("web", "1.1.0"), "1.0.0")
     assert one.current_state() == {"web": newer}
     assert newer.digest == str(digest(AppSpec("web", "1.1.0")))
-    assert not any("hunter2" in path.read_text() for path in tmp_path.rglob("*.json"))
+    assert not any(b"hunter2" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     one.remove("web")
     other.remove("web")
     assert other.current_state() == {}

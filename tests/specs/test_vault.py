@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from celeriac.shelf import Shelf
 from specs.digest import digest
 from specs.loader import load
 from specs.model import AppSpec
@@ -28,6 +29,10 @@ def vault(tmp_path):
     return SpecVault(tmp_path)
 
 
+def shelf_of(vault):
+    return Shelf(vault.folder / "specs.db")
+
+
 def spec_of(text=FULL):
     return load("apps/web/app.yaml", text.encode(), "web").spec
 
@@ -40,8 +45,8 @@ def test_a_spec_comes_back_as_it_was(vault):
 
 
 def test_files_and_folder_are_private(vault):
-    name = vault.put(spec_of())
-    assert stat.S_IMODE((vault.folder / f"{name}.json").stat().st_mode) == 0o600
+    vault.put(spec_of())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in vault.folder.iterdir()} == {0o600}
     assert stat.S_IMODE(vault.folder.stat().st_mode) == 0o700
 
 
@@ -52,25 +57,33 @@ def test_what_is_absent_is_none(vault):
 @pytest.mark.parametrize("name", ["", "../secret", "x" * 50, "0" * 16, "/etc/passwd"])
 def test_only_digests_are_looked_up(vault, name):
     vault.put(spec_of())
-    (vault.folder.parent / "secret.json").write_text('{"name": "a", "version": "1"}')
+    shelf_of(vault).put({name: b'{"name": "a", "version": "1"}'})
     assert vault.get(name) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b'{"name": 5}', b'{"name": "web", "version": "9"}'])
-def test_a_damaged_file_is_none_and_is_replaced(vault, damage):
+def test_a_damaged_spec_is_none_and_is_replaced(vault, damage):
     spec = spec_of()
     name = vault.put(spec)
-    (vault.folder / f"{name}.json").write_bytes(damage)
+    shelf_of(vault).put({name: damage})
     assert vault.get(name) is None
     vault.put(spec)
     assert vault.get(name) == spec
 
 
-def test_putting_the_same_again_writes_nothing(vault):
+def test_a_vault_that_was_lost_is_begun_anew(vault):
     name = vault.put(spec_of())
-    before = (vault.folder / f"{name}.json").stat().st_ino
-    vault.put(spec_of())
-    assert (vault.folder / f"{name}.json").stat().st_ino == before
+    for path in list(vault.folder.iterdir()):
+        path.unlink()
+    assert vault.get(name) is None
+    assert vault.put(spec_of()) == name
+    assert vault.get(name) == spec_of()
+
+
+def test_many_are_kept_in_one_go(vault):
+    specs = [AppSpec(f"app-{number}", "1.0") for number in range(300)]
+    names = vault.put_all(specs)
+    assert [vault.get(name) for name in names] == specs
 
 
 def test_prune_keeps_what_is_asked_for(vault):
@@ -83,11 +96,6 @@ def test_prune_keeps_what_is_asked_for(vault):
 
 def test_prune_of_nothing_is_fine(vault):
     assert vault.prune(set()) == 0
-
-
-def test_no_temporary_file_is_left(vault):
-    vault.put(spec_of())
-    assert [path.suffix for path in vault.folder.iterdir()] == [".json"]
 
 
 def test_writers_at_once_leave_a_whole_file(vault):
