@@ -45,6 +45,7 @@ class Place(Installation):
     def begin(self, *, beat: bool = True) -> None:
         """Start everything; the worker's own first sync has ended when this returns."""
         self.client = _client(self.environ)
+        self.commit("begin")  # of an empty repository nothing is ever settled
         self.start(beat=beat)
         self.idle()
 
