@@ -62,7 +62,7 @@ def enter(group: Group, name: GroupName, files: Sequence[Setting], controllers: 
     path = f"{group.path}/{name}"
     for attempt in range(_TRIES):
         try:
-            os.makedirs(path, exist_ok=True)  # noqa: PTH103
+            _make(path)
             for file in files:
                 _set(path, file)
             _write(f"{path}/cgroup.procs", str(os.getpid()))
@@ -217,9 +217,14 @@ def _share(path: str, controllers: Sequence[str]) -> None:
 def _empty(path: str) -> None:
     beside = f"{path}/{SUPERVISOR_GROUP}"
     for pid in _read(f"{path}/cgroup.procs").split():
-        os.makedirs(beside, exist_ok=True)  # noqa: PTH103
+        _make(beside)
         with contextlib.suppress(ProcessLookupError):  # it has ended
             _write(f"{beside}/cgroup.procs", pid)
+
+
+def _make(path: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)  # noqa: PTH102
 
 
 def _set(path: str, setting: Setting) -> None:

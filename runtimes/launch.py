@@ -224,9 +224,8 @@ def _limit(manifest: Mapping[str, Any], app_folder: str, process: str, before: s
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
     from runtimes.limiting import put_on
 
-    in_force = put_on(manifest, app_folder, process, f"{os.getpid()}-{start_ticks(os.getpid())}", before)
-    memory = int(manifest.get("memory") or 0)
-    return {"limits": in_force.limits, "limits_why": in_force.why, "memory": memory, "before": before}
+    limits = put_on(manifest, app_folder, process, f"{os.getpid()}-{start_ticks(os.getpid())}", before)
+    return {"limits": limits, "memory": int(manifest.get("memory") or 0), "before": before}
 
 
 if __name__ == "__main__":

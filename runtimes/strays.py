@@ -23,15 +23,14 @@ from runtimes.launch import marked_pids, start_ticks
 class RunStamp(msgspec.Struct, frozen=True):
     """What the launcher noted when it started a process.
 
-    Of an app with limits: `limits` says what holds it, by name of the limit, `limits_why` why that is no control group;
-    `memory` is its limit, `before` the process (`instance`) that was here before.
+    Of an app with limits: `limits` says what holds it, by name of the limit, `memory` is its limit in bytes, and
+    `before` the process (`instance`) that was here before.
     """
 
     pid: int
     ticks: int
     digest: str
     limits: dict[str, str] = {}
-    limits_why: str = ""
     memory: int = 0
     before: str = ""
 

@@ -1,0 +1,192 @@
+"""Control groups, as this machine has them: made, entered, counted and removed, whoever dies in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runtimes import cgroups
+from runtimes.cgroups import Found
+from runtimes.limits import Group, GroupName, Setting, place, settings
+
+MEMORY = place("memory", cgroups.groups_of()).group
+UNIFIED = next((g for g in cgroups.groups_of() if g.version == 2 and g.writable and g.delegated), None)
+HOME_ID = f"{os.getpid():016x}"
+NAME = GroupName(HOME_ID, "web", "main", "1-1")
+
+with_memory = pytest.mark.skipif(MEMORY is None, reason="this machine gives us no memory controller")
+with_v2 = pytest.mark.skipif(UNIFIED is None, reason="no v2 tree is mounted that is ours to write to")
+
+# Enters a group, says so, uses some memory and waits; or is killed just before it would be in the group.
+CHILD = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+from runtimes import cgroups
+from runtimes.limits import Group, GroupName, Setting
+group, name, files, controllers, use, step = json.loads(sys.argv[2])
+if step:
+    import os, signal
+    real = getattr(cgroups, step)
+    def die(path, *more):
+        if path.endswith("cgroup.procs"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(path, *more)
+    setattr(cgroups, step, die)
+cgroups.enter(Group(*group), GroupName(*name), [Setting(*f) for f in files], controllers)
+print("in", flush=True)
+kept = b"x" * use
+time.sleep(60)
+"""
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[str]:
+    yield str(tmp_path)
+    cgroups.clean(str(tmp_path), HOME_ID)
+    assert cgroups.present(str(tmp_path), HOME_ID) == []
+
+
+@pytest.fixture
+def start(home: str) -> Iterator[Start]:
+    started = []
+
+    def begin(group: Group, files: tuple[Setting, ...] = (), *, use: int = 0, dies_at: str = "") -> object:
+        cgroups.remember(home, group.path)
+        controllers = ["memory"] if files else []
+        told = json.dumps([group, NAME, files, controllers, use, dies_at])
+        root = str(Path(cgroups.__file__).parents[1])
+        argv = [sys.executable, "-I", "-S", "-c", CHILD, root, told]
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE)
+        started.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == (b"" if dies_at else b"in\n")
+        return child
+
+    yield begin
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def here(home: str) -> list[Found]:
+    return cgroups.present(home, HOME_ID)
+
+
+@with_memory
+def test_who_enters_is_in_a_group_of_its_own_with_the_limit(home: str, start: Start) -> None:
+    assert MEMORY is not None
+    child = start(MEMORY, settings(MEMORY.version, memory=64_000_000))
+    [found] = here(home)
+    assert (found.name, found.pids, found.kills, found.version) == (NAME, (child.pid,), 0, MEMORY.version)
+    file = "memory.max" if MEMORY.version == 2 else "memory.limit_in_bytes"
+    assert Path(found.path, file).read_text() == "64000000\n"
+
+
+@with_memory
+def test_a_group_in_which_something_lives_is_not_removed_and_an_empty_one_is(home: str, start: Start) -> None:
+    assert MEMORY is not None
+    child = start(MEMORY, settings(MEMORY.version, memory=64_000_000))
+    assert cgroups.clean(home, HOME_ID) == []
+    assert len(here(home)) == 1
+    child.kill()
+    child.wait()
+    assert cgroups.clean(home, HOME_ID) == []
+    assert here(home) == []
+
+
+@with_memory
+def test_what_the_kernel_killed_is_noted_when_its_group_goes(home: str, start: Start) -> None:
+    assert MEMORY is not None
+    app = Path(home, "apps", "web")
+    app.mkdir(parents=True)
+    (app / "applied.json").write_text(json.dumps({"memory": 64_000_000}))
+    child = start(MEMORY, settings(MEMORY.version, memory=64_000_000), use=200_000_000)
+    assert child.wait(30) == -signal.SIGKILL
+    [overrun] = cgroups.clean(home, HOME_ID)
+    assert str(overrun) == f"killed: over its memory limit of 64MB (cgroup v{MEMORY.version})"
+    assert (overrun.process, overrun.instance) == ("main", "1-1")
+    assert here(home) == []
+
+
+@with_memory
+def test_who_dies_before_it_is_in_its_group_leaves_one_that_is_removed(home: str, start: Start) -> None:
+    assert MEMORY is not None
+    child = start(MEMORY, settings(MEMORY.version, memory=64_000_000), dies_at="_write")
+    assert child.wait(30) == -signal.SIGKILL
+    assert [found.pids for found in here(home)] == [()]
+    assert cgroups.clean(home, HOME_ID) == []
+    assert here(home) == []
+
+
+@with_memory
+def test_what_the_kernel_does_not_take_leaves_nothing(home: str) -> None:
+    assert MEMORY is not None
+    cgroups.remember(home, MEMORY.path)
+    for wrong in (Setting("memory.nonsense", "1"), Setting("cgroup.procs", "nobody")):
+        with pytest.raises(OSError, match=wrong.file):
+            cgroups.enter(MEMORY, NAME, [wrong], ["memory"])
+    assert here(home) == []
+
+
+@with_memory
+def test_another_home_and_another_app_are_left_alone(home: str, start: Start) -> None:
+    assert MEMORY is not None
+    start(MEMORY, settings(MEMORY.version, memory=64_000_000))
+    assert cgroups.present(home, "f" * 16) == []
+    assert cgroups.present(home, HOME_ID, "other") == []
+    assert cgroups.present(home, HOME_ID, "web", "worker") == []
+    assert len(cgroups.present(home, HOME_ID, "web", "main")) == 1
+
+
+@with_v2
+def test_a_v2_group_is_entered_and_left_the_same_way(home: str, start: Start) -> None:
+    assert UNIFIED is not None
+    child = start(UNIFIED)
+    [found] = here(home)
+    assert (found.name, found.pids) == (NAME, (child.pid,))
+    child.kill()
+    child.wait()
+    cgroups.clean(home, HOME_ID)
+    assert here(home) == []
+
+
+@with_v2
+def test_what_is_in_a_v2_group_makes_room_for_those_of_apps(home: str, start: Start) -> None:
+    assert UNIFIED is not None
+    child = start(UNIFIED)
+    [found] = here(home)
+    cgroups._empty(found.path)
+    beside = Path(found.path, "supervisor")
+    try:
+        assert (beside / "cgroup.procs").read_text().split() == [str(child.pid)]
+        assert Path(found.path, "cgroup.procs").read_text() == ""
+        assert cgroups.groups_of(child.pid)[0].path == found.path, "the supervisor's group is not the one to divide"
+    finally:
+        child.kill()
+        child.wait()
+        beside.rmdir()
+
+
+def test_where_groups_were_made_is_known_to_the_next_and_forgotten_when_gone(tmp_path: Path) -> None:
+    home, place = str(tmp_path / "home"), tmp_path / "parent"
+    place.mkdir()
+    for _ in range(2):
+        cgroups.remember(home, str(place))
+    folder = tmp_path / "home" / "supervisor" / "cgroups"
+    assert [path.read_text() for path in folder.iterdir()] == [str(place)]
+    place.rmdir()
+    assert cgroups.present(home, HOME_ID) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_of_a_process_that_is_gone_nothing_is_known() -> None:
+    assert cgroups.groups_of(2**22 + 1) == []
