@@ -6,7 +6,8 @@
   supervisor starts the whole anew: the same in every mechanism.
 - Control groups in which nothing lives are removed.
 
-Each kill is remembered before it is done (`runtimes.overruns`): dying in between, the next look kills.
+Each kill is remembered before it is done (`runtimes.overruns`): dying in between, the next look kills. Where it cannot
+be remembered, on a full disk, it is done all the same.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class MemoryWatch:
         for found in cgroups.present(self._home, self._home_id):
             overrun = cgroups.overrun_in(self._home, found) if found.pids else None
             if overrun is not None:
-                overruns.note(self._folder(found.name.app), overrun)
+                self._note(found.name.app, overrun)
                 strays.end(strays.pinned(found.pids), grace=0)
         cgroups.clean(self._home, self._home_id)
 
@@ -65,13 +66,17 @@ class MemoryWatch:
             used = sum(own_share(pid, table[pid].resident) for pid in pids)
             living = strays.pinned(pids)
             if used > stamp.memory and start_ticks(stamp.pid) == stamp.ticks:
-                overruns.note(self._folder(app), Overrun(process, stamp.instance, time.time(), stamp.memory, RLIMIT))
+                self._note(app, Overrun(process, stamp.instance, time.time(), stamp.memory, RLIMIT))
                 strays.end(living, grace=0)
 
     def _held_by_rlimit(self, app: str) -> Iterable[tuple[str, strays.RunStamp]]:
         for process, stamp in strays.stamps(Path(self._folder(app))).items():
             if stamp.memory and stamp.limits.get("memory") == RLIMIT and start_ticks(stamp.pid) == stamp.ticks:
                 yield process, stamp
+
+    def _note(self, app: str, overrun: Overrun) -> None:
+        with contextlib.suppress(OSError):
+            overruns.note(self._folder(app), overrun)
 
     def _folder(self, app: str) -> str:
         return f"{self._home}/apps/{app}"

@@ -176,6 +176,56 @@ def test_what_is_in_a_v2_group_makes_room_for_those_of_apps(home: str, start: St
         beside.rmdir()
 
 
+@pytest.fixture
+def divided() -> Iterator[Group]:
+    """A v2 group with a controller to give to its children: whichever this machine has, the rules are those of all."""
+    if UNIFIED is None or not UNIFIED.controllers:
+        pytest.skip("no v2 tree with a controller is ours to write to")
+    controller = UNIFIED.controllers[0]
+    before = Path(UNIFIED.path, "cgroup.subtree_control").read_text().split()
+    cgroups._share(UNIFIED.path, [controller])
+    path = Path(UNIFIED.path, f"celeriac-test-{os.getpid()}")
+    path.mkdir()
+    try:
+        yield Group(str(path), 2, (controller,), True)
+    finally:
+        for child in path.iterdir():
+            if child.is_dir():
+                child.rmdir()
+        path.rmdir()
+        if controller not in before:
+            Path(UNIFIED.path, "cgroup.subtree_control").write_text(f"-{controller}")
+
+
+def test_a_v2_group_that_holds_processes_is_emptied_before_its_children_are_limited(home: str, divided: Group) -> None:
+    """No process may be in a v2 group whose children have controllers: the kernel would refuse."""
+    script = "import time\nprint(1, flush=True)\ntime.sleep(60)"
+    ends = []
+    for _ in range(2):  # a supervisor and an app without limits, both in the group that is to be divided
+        child = subprocess.Popen([sys.executable, "-I", "-S", "-c", script], stdout=subprocess.PIPE)
+        ends.append(child)
+        Path(divided.path, "cgroup.procs").write_text(str(child.pid))
+    told = json.dumps([divided, NAME, [], divided.controllers, 0, ""])
+    argv = [sys.executable, "-I", "-S", "-c", CHILD, str(Path(cgroups.__file__).parents[1]), told]
+    app = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    ends.append(app)
+    try:
+        assert app.stdout is not None
+        assert app.stdout.readline() == b"in\n"
+        cgroups.remember(home, divided.path)
+        [found] = here(home)
+        assert found.pids == (app.pid,)
+        assert any(path.name.startswith(f"{divided.controllers[0]}.") for path in Path(found.path).iterdir())
+        beside = Path(divided.path, "supervisor", "cgroup.procs").read_text().split()
+        assert set(beside) == {str(child.pid) for child in ends[:2]}
+        assert cgroups.groups_of(ends[0].pid)[0].path == divided.path, "the next launcher divides the same group"
+    finally:
+        for child in ends:
+            child.kill()
+            child.communicate()
+        cgroups.clean(home, HOME_ID)
+
+
 def test_where_groups_were_made_is_known_to_the_next_and_forgotten_when_gone(tmp_path: Path) -> None:
     home, place = str(tmp_path / "home"), tmp_path / "parent"
     place.mkdir()
