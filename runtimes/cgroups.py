@@ -97,6 +97,11 @@ def present(home: str, home_id: str, app: str = "", process: str = "") -> list[F
     ]
 
 
+def members(path: str) -> tuple[int, ...]:
+    """The processes in the control group `path`; none when it is gone."""
+    return tuple(map(int, _read_or_empty(f"{path}/cgroup.procs").split()))
+
+
 def clean(home: str, home_id: str, app: str = "", process: str = "") -> list[Overrun]:
     """Remove the control groups in which nothing lives, noting those in which memory ran out; return these."""
     noted = []
@@ -133,10 +138,9 @@ def _children(parent: str) -> Iterator[Found]:
         path = f"{parent}/{entry}"
         if name is None:
             continue
-        with contextlib.suppress(OSError):  # gone meanwhile
-            pids = tuple(map(int, _read(f"{path}/cgroup.procs").split()))
-            kills, version = _kills(path)
-            yield Found(path, name, pids, kills, version)
+        pids = members(path)
+        kills, version = _kills(path)  # in this order: where nothing lives any more, it grows no more
+        yield Found(path, name, pids, kills, version)
 
 
 def _kills(path: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ class MemoryWatch:
             overrun = cgroups.overrun_in(self._home, found) if found.pids else None
             if overrun is not None:
                 self._note(found.name.app, overrun)
-                strays.end(strays.pinned(found.pids), grace=0)
+                _end(found.pids, lambda path=found.path: cgroups.members(path))  # type: ignore[misc]
         cgroups.clean(self._home, self._home_id)
 
     def _watch(self, apps: list[str]) -> None:
@@ -64,10 +64,9 @@ class MemoryWatch:
             if sum(table[pid].resident for pid in pids) <= stamp.memory:
                 continue
             used = sum(own_share(pid, table[pid].resident) for pid in pids)
-            living = strays.pinned(pids)
             if used > stamp.memory and start_ticks(stamp.pid) == stamp.ticks:
                 self._note(app, Overrun(process, stamp.instance, time.time(), stamp.memory, RLIMIT))
-                strays.end(living, grace=0)
+                _end(pids, lambda leader=stamp.pid: tree(leader, usages()))  # type: ignore[misc]
 
     def _held_by_rlimit(self, app: str) -> Iterable[tuple[str, strays.RunStamp]]:
         for process, stamp in strays.stamps(Path(self._folder(app))).items():
@@ -80,6 +79,13 @@ class MemoryWatch:
 
     def _folder(self, app: str) -> str:
         return f"{self._home}/apps/{app}"
+
+
+def _end(pids: Iterable[int], again: Callable[[], Collection[int]]) -> None:
+    """Kill `pids`, those that `again` still tells once they are pinned: an id may be another process's by then."""
+    pinned = strays.pinned(pids)
+    still = again()
+    strays.end([process for process in pinned if process.pid in still], grace=0)
 
 
 def usages() -> dict[int, Usage]:

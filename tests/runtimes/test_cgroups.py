@@ -238,5 +238,18 @@ def test_where_groups_were_made_is_known_to_the_next_and_forgotten_when_gone(tmp
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_for_another_user_there_is_no_control_group_that_is_not_its_own() -> None:
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from runtimes import cgroups, limits\n"
+        "os.setuid(65534)\n"
+        "groups = cgroups.groups_of()\n"
+        "print(any(group.writable for group in groups), limits.place('memory', groups).mechanism)"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", script, str(Path(cgroups.__file__).parents[1])]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == "False rlimit\n"
+
+
 def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     assert cgroups.groups_of(2**22 + 1) == []

@@ -15,7 +15,7 @@ from waiting import is_running, wait_for
 
 from runtimes import cgroups, strays
 from runtimes.base import RuntimeContext, RuntimeFailure
-from runtimes.limits import place
+from runtimes.limits import counter, place
 from runtimes.memory_watch import own_share, tree, usages
 from runtimes.overruns import Overrun
 from runtimes.process import ProcessRuntime
@@ -39,6 +39,8 @@ def grow():
         time.sleep(0.01)
 if "at-once" in sys.argv:
     grow()
+while "busy" in sys.argv:
+    pass
 while True:
     if os.path.exists("grow"):
         os.unlink("grow")
@@ -238,8 +240,9 @@ def test_a_fraction_of_a_cpu_is_held_by_its_control_group(
     home: Path, release_of: Callable[[Path, AppSpec], Path]
 ) -> None:
     runtime = runtime_of(home, release_of, cgroups=True)
-    runtime.deploy(app(memory=0, cpus=0.25))
+    runtime.deploy(app("greedy", "grow.py", "busy", memory=0, cpus=0.25))
     [path] = groups(home)
+    wait_for(lambda: counter(Path(path, "cpu.stat").read_text(), "nr_throttled") > 0)
     texts = {
         name: Path(path, name).read_text() for name in ("cpu.max", "cpu.cfs_quota_us") if Path(path, name).exists()
     }
