@@ -47,9 +47,9 @@ def groups_of(pid: int | str = "self") -> list[Group]:
     """The control groups below which those of the apps of supervisor `pid` could be made, the best first."""
     try:
         found = hierarchies(_read(f"/proc/{pid}/mountinfo"), _read(f"/proc/{pid}/cgroup"))
+        return [_unified(one) if one.version == 2 else _legacy(one) for one in found]
     except OSError:  # no Linux, or gone
         return []
-    return [_unified(one) if one.version == 2 else _legacy(one) for one in found]
 
 
 def enter(group: Group, name: GroupName, files: Sequence[Setting], controllers: Sequence[str]) -> str:
@@ -80,7 +80,7 @@ def remember(home: str, parent: str) -> None:
     """Note that there are groups of this home below `parent`."""
     folder = _places(home)
     os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
-    path = os.path.join(folder, hashlib.sha256(parent.encode()).hexdigest()[:16])  # noqa: PTH118
+    path = os.path.join(folder, hashlib.sha256(os.fsencode(parent)).hexdigest()[:16])  # noqa: PTH118
     if not os.path.exists(path):  # noqa: PTH110
         hidden = f"{path}.{os.getpid()}"
         _write(hidden, parent, os.O_CREAT | os.O_TRUNC)
@@ -258,7 +258,7 @@ def _may_write(path: str) -> bool:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
         return file.read()
 
 
@@ -273,7 +273,7 @@ def _write(path: str, text: str, flags: int = 0) -> None:
     """One write, as the kernel wants it for these files. Creates nothing unless told by `flags`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
     try:
-        os.write(descriptor, text.encode())
+        os.write(descriptor, os.fsencode(text))
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
     finally:

@@ -6,9 +6,9 @@ By control group where one can be had, else by rlimit and CPU affinity; it never
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,5 +73,5 @@ def _fall_back(controller: str, memory: int, cpus: float, app: str) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"celeriac: {text}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        os.write(1, f"celeriac: {text}\n".encode(errors="replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -194,7 +195,8 @@ def divided() -> Iterator[Group]:
                 child.rmdir()
         path.rmdir()
         if controller not in before:
-            Path(UNIFIED.path, "cgroup.subtree_control").write_text(f"-{controller}")
+            with contextlib.suppress(OSError):  # another run of these tests uses it just now
+                Path(UNIFIED.path, "cgroup.subtree_control").write_text(f"-{controller}")
 
 
 def test_a_v2_group_that_holds_processes_is_emptied_before_its_children_are_limited(home: str, divided: Group) -> None:
