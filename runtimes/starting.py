@@ -41,9 +41,9 @@ class Starter:
         before = logs.positions(node.home, applied.name)
         node.context.report("starting")
         node.supervisor.put(applied.name, applied.processes)
+        began = time.time()
         node.supervisor.start(applied.name, applied.processes)
         node.context.report("probing")
-        began = time.time()
         crashes = Crashes(lambda: node.processes(applied))
         grace = applied.health.grace if applied.health else STARTS_SECONDS * 3
         result = self.wait(applied, grace, crashes)
