@@ -207,25 +207,44 @@ def test_a_v2_group_that_holds_processes_is_emptied_before_its_children_are_limi
         child = subprocess.Popen([sys.executable, "-I", "-S", "-c", script], stdout=subprocess.PIPE)
         ends.append(child)
         Path(divided.path, "cgroup.procs").write_text(str(child.pid))
-    told = json.dumps([divided, NAME, [], divided.controllers, 0, ""])
-    argv = [sys.executable, "-I", "-S", "-c", CHILD, str(Path(cgroups.__file__).parents[1]), told]
-    app = subprocess.Popen(argv, stdout=subprocess.PIPE)
-    ends.append(app)
+    apps = []
+    for number in range(4):  # at once
+        told = json.dumps([divided, NAME._replace(instance=f"{number}-1"), [], divided.controllers, 0, ""])
+        argv = [sys.executable, "-I", "-S", "-c", CHILD, str(Path(cgroups.__file__).parents[1]), told]
+        apps.append(subprocess.Popen(argv, stdout=subprocess.PIPE))
     try:
-        assert app.stdout is not None
-        assert app.stdout.readline() == b"in\n"
+        for app in apps:
+            assert app.stdout is not None
+            assert app.stdout.readline() == b"in\n"
         cgroups.remember(home, divided.path)
-        [found] = here(home)
-        assert found.pids == (app.pid,)
-        assert any(path.name.startswith(f"{divided.controllers[0]}.") for path in Path(found.path).iterdir())
+        found = here(home)
+        assert sorted(one.pids for one in found) == sorted((app.pid,) for app in apps)
+        for one in found:
+            assert any(path.name.startswith(f"{divided.controllers[0]}.") for path in Path(one.path).iterdir())
         beside = Path(divided.path, "supervisor", "cgroup.procs").read_text().split()
-        assert set(beside) == {str(child.pid) for child in ends[:2]}
+        assert set(beside) == {str(child.pid) for child in ends}
         assert cgroups.groups_of(ends[0].pid)[0].path == divided.path, "the next launcher divides the same group"
     finally:
-        for child in ends:
+        for child in (*ends, *apps):
             child.kill()
             child.communicate()
         cgroups.clean(home, HOME_ID)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "version"),
+    [
+        ("memory.events", "low 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 1\n", 2),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", 1),
+    ],
+)
+def test_kills_are_read_where_each_version_counts_them(tmp_path: Path, file: str, text: str, version: int) -> None:
+    group = tmp_path / "parent" / str(NAME)
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text("7\n8\n")
+    (group / file).write_text(text)
+    cgroups.remember(str(tmp_path), str(group.parent))
+    assert cgroups.present(str(tmp_path), HOME_ID) == [Found(str(group), NAME, (7, 8), 2, version)]
 
 
 def test_where_groups_were_made_is_known_to_the_next_and_forgotten_when_gone(tmp_path: Path) -> None:
