@@ -50,6 +50,7 @@ class Settings:
     lease: float = 15.0
     sweep_interval: float = 5.0
     observe_interval: float = 10.0
+    cgroups: str = "auto"
     redis_url: str = field(default="", repr=False)
     key_prefix: str = "celeriac"
     sentry_dsn: str = field(default="", repr=False)
@@ -155,6 +156,12 @@ def _apps_dir(value: Any) -> str:
     return text
 
 
+def _cgroups(value: Any) -> str:
+    if value not in ("auto", "off"):
+        raise ValueError(f"must be auto or off, not {value!r}")
+    return str(value)
+
+
 def is_ref_name(text: str) -> bool:
     """Whether `text` may be a branch's or tag's name, by the rules of git-check-ref-format."""
     if not text or text == "@" or text.startswith(("-", "/", ".")) or text.endswith(("/", ".")):
@@ -194,6 +201,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "lease": ("CELERIAC_LEASE", _interval),
     "sweep_interval": ("CELERIAC_SWEEP_INTERVAL", _interval),
     "observe_interval": ("CELERIAC_OBSERVE_INTERVAL", _interval),
+    "cgroups": ("CELERIAC_CGROUPS", _cgroups),
     "redis_url": ("REDIS_URL", _text),
     "key_prefix": ("CELERIAC_KEY_PREFIX", _name),
     "sentry_dsn": ("SENTRY_DSN", _text),

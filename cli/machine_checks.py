@@ -92,6 +92,22 @@ def sockets(settings: Settings) -> Check:
     )
 
 
+def limits(settings: Settings) -> Check:
+    """What holds apps to their limits: looked at from where their supervisor is, or, where none runs, from here."""
+    from runtimes.cgroups import groups_of
+    from runtimes.limits import place
+
+    if settings.cgroups == "off":
+        return ok("limits", "memory by rlimit and watching, cpus by affinity: CELERIAC_CGROUPS is off")
+    supervisor = settings.home / "supervisor" / "supervisord.pid"
+    pid = supervisor.read_text().strip() if supervisor.is_file() else ""
+    groups = (groups_of(pid) if pid.isdigit() else []) or groups_of()
+    places = [place("memory", groups), place("cpu", groups)]
+    told = "memory by {}, cpus by {}".format(*(one.mechanism for one in places))
+    why = "; ".join(dict.fromkeys(one.why for one in places if one.why))
+    return ok("limits", f"{told} ({why})" if why else told)
+
+
 def repository(settings: Settings) -> Check:
     """The repository answers, and has the branch."""
     if not settings.repo_url:
@@ -113,6 +129,7 @@ MACHINE_CHECKS: dict[str, Callable[[Settings], Check]] = {
     "home": home,
     "disk": disk,
     "sockets": sockets,
+    "limits": limits,
     "repository": repository,
 }
 """By name, in the order in which they are shown."""

@@ -79,6 +79,7 @@ class Engine(Parts):
             report=lambda phase: self.attending.report(phase),
             cancelled=lambda: self.attending.cancelled(),
             keep_releases=self.settings.keep_releases,
+            cgroups=self.settings.cgroups == "auto",
             resolve=lambda spec, release: resolve_processes(spec, release),
             tell=lambda name, spec, extra: self.emit(self._about(name, spec, **extra)),
         )

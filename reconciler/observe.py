@@ -7,6 +7,7 @@ drifted is noted as due, and the next run plans the repair.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from celeriac.errors import CeleriacError
 from reconciler.engine import Engine
@@ -52,8 +53,35 @@ def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
     revive = getattr(runtime, "revive", None)
     if revive is not None and getattr(runtime, "all_applied", dict)():
         revive()
+    _tell_overruns(engine)
     states = runtime.current_state()
     return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
+
+
+def _tell_overruns(engine: Engine) -> None:
+    """An event for each app that was killed for its memory since the last look; told again if we die in between."""
+    runtime: Any = engine.runtime
+    if not hasattr(runtime, "watch_limits"):
+        return
+    for name, those in runtime.watch_limits().items():
+        for overrun in those:
+            engine.emit(
+                Event(
+                    "health.check",
+                    engine.clock(),
+                    app=name,
+                    node=engine.settings.node,
+                    result="killed",
+                    error=f"{overrun.process} {overrun}",
+                    extra={
+                        "reason": "OutOfMemory",
+                        "process": overrun.process,
+                        "limit": overrun.limit,
+                        "by": overrun.by,
+                    },
+                )
+            )
+            runtime.overrun_told(name, overrun)
 
 
 def _note_drift(engine: Engine, node: str) -> None:

@@ -161,8 +161,10 @@ def _standing(
     sync, reason, message = _sync(known, app, states, changes, held, outcomes)
     if state is None and any(o.result == "failed" for o in outcomes):
         status = "failed"
-    if not message and state is not None and (status == "failed" or health == "unhealthy"):
+    if not message and state is not None and (status == "failed" or health == "unhealthy" or state.reason):
         message = state.message
+    if not reason and state is not None:
+        reason = state.reason
     return Standing(sync, status, health, reason, message, state)
 
 

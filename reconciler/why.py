@@ -10,6 +10,7 @@ from reconciler.status import Standing
 from specs.desired import DesiredApp
 from state.outcomes import Outcome
 
+_OUT_OF_MEMORY = "OutOfMemory"
 _FIX = {
     "Invalid": "correct the spec and push; until then the app keeps running as it is",
     "Suspended": "celeriac resume{app}",
@@ -45,6 +46,8 @@ def explain(
 
 def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | None) -> str:
     runs = standing.state
+    if standing.reason == _OUT_OF_MEMORY and runs is not None and runs.status == "running" and bad is None:
+        return f"{name} {runs.version} used more memory than it may, was killed for that, and was started again."
     if standing.sync == "synced":
         return f"{name} {runs.version if runs else ''} runs as Git says and is healthy."
     if app is None:
@@ -68,6 +71,10 @@ def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Out
 
 
 def _next(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | None, now: float, revision: str) -> str:
+    if standing.reason == _OUT_OF_MEMORY:
+        raised = f"raise limits.memory in {app.path if app else 'its spec'} and push, if it needs more"
+        retried = _retry(bad, now) if bad is not None and standing.sync == "out_of_sync" else ""
+        return "; ".join(filter(None, (raised, f"else see what it keeps: celeriac logs {name}", retried)))
     if standing.sync == "synced":
         return ""
     if standing.sync == "suspended" and app is not None and _suspended_in_spec(app, now):
@@ -77,14 +84,18 @@ def _next(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | 
         whole = standing.message.startswith("everything")
         return advice.format(name=name, app="" if whole else f" {name}", revision=revision[:12])
     if bad is not None and standing.sync == "out_of_sync":
-        wait = bad.not_before - now
-        if wait > 30 * 86400:
-            return "correct its spec and push; it is not tried again before that"
-        when = f"in {_span(wait)}" if wait > 0 else "with the next sync"
-        return f"next try {when}, or at once when its spec changes or with: celeriac sync --force"
+        return _retry(bad, now)
     if standing.sync == "blocked":
         return "see to the app that it waits for; it follows by itself"
     return "the next sync sees to it; at once with: celeriac sync"
+
+
+def _retry(bad: Outcome, now: float) -> str:
+    wait = bad.not_before - now
+    if wait > 30 * 86400:
+        return "correct its spec and push; it is not tried again before that"
+    when = f"in {_span(wait)}" if wait > 0 else "with the next sync"
+    return f"next try {when}, or at once when its spec changes or with: celeriac sync --force"
 
 
 def _suspended_in_spec(app: DesiredApp, now: float) -> bool:

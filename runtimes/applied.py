@@ -50,6 +50,7 @@ class Applied:
 
     `reloaded` names the processes, as `pid:start`, that took the present environment over by a
     signal: their own memory of it at start is older. `venv`: the release has an interpreter of its own.
+    `cgroups`: control groups may hold it to its limits.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Applied:
     port: int = 0
     memory: int = 0
     cpus: float = 0.0
+    cgroups: bool = True
     venv: bool = False
     applied_at: datetime | None = None
     message: str = ""

@@ -104,6 +104,7 @@ class RuntimeContext:
     the phase the work is in: fetching, building, stopping, starting, probing. `cancelled` is true when a
     newer desired state waits: a long wait should then raise Superseded. `tell` makes an event (DESIGN section 7) of
     something that happened to an app: its name, the app's spec, and what else there is to know, nothing of it secret.
+    `cgroups` is false where apps are to be held to their limits without control groups.
     """
 
     home: Path
@@ -114,3 +115,4 @@ class RuntimeContext:
     keep_releases: int = 3
     resolve: Callable[[AppSpec, Path], Mapping[str, tuple[str, ...]]] = _declared_processes
     tell: Callable[[str, AppSpec, Mapping[str, Any]], None] = lambda name, spec, extra: None
+    cgroups: bool = True

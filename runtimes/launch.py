@@ -21,7 +21,6 @@ import fcntl
 import json
 import os
 import re
-import resource
 import signal
 import sys
 import time
@@ -130,12 +129,12 @@ def main(app_folder: str, process: str) -> None:
     argv = manifest["processes"].get(process)
     if not argv:
         sys.exit(f"celeriac: {manifest['name']} has no process {process!r}")
-    _hold_lock(app_folder, process, manifest)
+    lock = _hold_lock(app_folder, process, manifest)
     variables = environment(manifest, env, os.environ, process)
     data = os.path.join(app_folder, "data")  # noqa: PTH118
     os.makedirs(data, mode=0o700, exist_ok=True)  # noqa: PTH103
     os.chdir(data)
-    _limit(manifest)
+    _stamp(lock, manifest, _limit(manifest, app_folder, process, _instance_in(lock)))
     command = program(expand(argv, variables), str(manifest["release"]))
     try:
         os.execvpe(command[0], command, variables)  # noqa: S606 - no shell, on purpose
@@ -152,8 +151,8 @@ def _read(folder: str, name: str) -> dict[str, Any]:
         sys.exit(f"celeriac: {name} of this app cannot be read: {type(error).__name__}")
 
 
-def _hold_lock(app_folder: str, process: str, manifest: Mapping[str, object]) -> None:
-    """Be the only one of this process, for as long as the app that we become lives."""
+def _hold_lock(app_folder: str, process: str, manifest: Mapping[str, object]) -> int:
+    """Be the only one of this process, for as long as the app that we become lives; returns the lock."""
     folder = os.path.join(app_folder, "run")  # noqa: PTH118
     os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
     lock = os.open(os.path.join(folder, process), os.O_RDWR | os.O_CREAT, 0o600)  # noqa: PTH118
@@ -164,10 +163,24 @@ def _hold_lock(app_folder: str, process: str, manifest: Mapping[str, object]) ->
             if time.monotonic() > deadline:
                 sys.exit(f"celeriac: {process} of {manifest['name']} still runs elsewhere: not started twice")
             time.sleep(0.02)
-    stamp = {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "digest": manifest["digest"]}
+    os.set_inheritable(lock, True)
+    return lock
+
+
+def _instance_in(lock: int) -> str:
+    """Who held the lock before: one process, told apart from a later one with the same id; empty for nobody."""
+    try:
+        stamp = json.loads(os.pread(lock, os.fstat(lock).st_size, 0))
+        return f"{stamp['pid']}-{stamp['ticks']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _stamp(lock: int, manifest: Mapping[str, object], more: Mapping[str, object]) -> None:
+    """Say who we are, and what else there is to know of this process: the last thing before it is the app's own."""
+    stamp = {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "digest": manifest["digest"], **more}
     os.truncate(lock, 0)
     os.pwrite(lock, json.dumps(stamp).encode(), 0)
-    os.set_inheritable(lock, True)
 
 
 def _locks(descriptor: int) -> bool:
@@ -201,17 +214,18 @@ def _end_leftovers(manifest: Mapping[str, object], process: str) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _limit(manifest: Mapping[str, Any]) -> None:
-    memory = int(manifest.get("memory") or 0)
-    if memory:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    cpus = float(manifest.get("cpus") or 0)
-    if cpus and hasattr(os, "sched_setaffinity"):
-        available = sorted(os.sched_getaffinity(0))
-        count = min(len(available), max(1, -int(-cpus // 1)))
-        # Apps start at different CPUs, so that small ones do not all share the first.
-        first = sum(str(manifest["name"]).encode()) % len(available)
-        os.sched_setaffinity(0, {available[(first + i) % len(available)] for i in range(count)})
+def _limit(manifest: Mapping[str, Any], app_folder: str, process: str, before: str) -> dict[str, object]:
+    """Put the app's limits on this process; what the stamp says of them. `before` is who was here before us.
+
+    The modules for that lie beside this one, which an isolated interpreter does not look at by itself.
+    """
+    if not manifest.get("memory") and not manifest.get("cpus"):
+        return {}
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
+    from runtimes.limiting import put_on
+
+    limits = put_on(manifest, app_folder, process, f"{os.getpid()}-{start_ticks(os.getpid())}", before)
+    return {"limits": limits, "memory": int(manifest.get("memory") or 0), "before": before}
 
 
 if __name__ == "__main__":

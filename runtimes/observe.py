@@ -15,9 +15,11 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from runtimes import logs, strays
+from runtimes import logs, overruns, strays
 from runtimes.applied import Applied, AppliedStore
 from runtimes.files import write_atomic
+from runtimes.overruns import Overrun
+from runtimes.strays import RunStamp
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
 from runtimes.supervisord import Supervisor
 from specs.appstate import AppState, HealthStatus, Status
@@ -39,7 +41,10 @@ _record_decoder = msgspec.json.Decoder(HealthRecord)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of one app. `processes` is None without a supervisor; `digests` are the stamped ones."""
+    """All that is known of one app. `processes` is None without a supervisor; `digests` are the stamped ones.
+
+    `stamps` are what the launcher noted of each process, `overruns` the times that one was killed for its memory.
+    """
 
     applied: Applied
     processes: Mapping[str, ProcessInfo] | None
@@ -47,6 +52,8 @@ class Facts:
     health: HealthRecord | None = None
     drift: str = ""
     trouble: str = ""
+    stamps: Mapping[str, RunStamp] = field(default_factory=dict)
+    overruns: tuple[Overrun, ...] = ()
 
 
 def identity(info: ProcessInfo) -> str:
@@ -71,8 +78,11 @@ def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
     """What the facts mean. `last_lines` are told where a process gave up."""
     applied = facts.applied
     status, health, message = _judge(facts, last_lines)
+    killed = _killed(facts)
     if facts.drift:
         status, message = "failed", f"{facts.drift}: to be restored"
+    elif killed:
+        message = f"{killed}; {message}" if health != "healthy" and status == "running" and message else killed
     leader = (
         next((facts.processes[n] for n in applied.processes if n in facts.processes), None) if facts.processes else None
     )
@@ -93,7 +103,32 @@ def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
         isolation=applied.isolation,
         description=applied.description,
         icon=applied.icon,
+        reason="OutOfMemory" if killed and not facts.drift else "",
+        limits=_limits(facts),
     )
+
+
+def _killed(facts: Facts) -> str:
+    """That a process which runs now took the place of one killed for its memory, or that one was and none runs now."""
+    for overrun in reversed(facts.overruns):
+        info, stamp = (facts.processes or {}).get(overrun.process), facts.stamps.get(overrun.process)
+        if info is None or stamp is None or info.state in {"STOPPED", "STOPPING"}:
+            continue
+        what = str(overrun) if len(facts.applied.processes) == 1 else f"{overrun.process} {overrun}"
+        if info.up and (stamp.pid, stamp.before) == (info.pid, overrun.instance):
+            return f"{what}, restarted"
+        if not info.up and stamp.instance == overrun.instance:
+            return f"{what}, again and again" if info.state in {"FATAL", "UNKNOWN"} else f"{what}, is started again"
+    return ""
+
+
+def _limits(facts: Facts) -> Mapping[str, str]:
+    """What holds the first process that lives."""
+    for name, info in (facts.processes or {}).items():
+        stamp = facts.stamps.get(name)
+        if stamp is not None and info.up and stamp.pid == info.pid:
+            return stamp.limits
+    return {}
 
 
 def _judge(facts: Facts, last_lines: tuple[str, ...]) -> tuple[Status, HealthStatus, str]:
@@ -233,7 +268,12 @@ class Observer:
 
     def _facts(self, applied: Applied, processes: Mapping[str, ProcessInfo] | None, trouble: str) -> Facts:
         digests = {n: self.stamped(applied.name, info) for n, info in (processes or {}).items() if info.up}
-        return Facts(applied, processes, digests, self.record(applied.name), self.drift(applied), trouble)
+        facts = Facts(applied, processes, digests, self.record(applied.name), self.drift(applied), trouble)
+        if not (applied.memory or applied.cpus) or not processes:
+            return facts
+        folder = self._store.folder(applied.name)
+        found = {name: stamp for name in processes if (stamp := strays.read_stamp(folder, name)) is not None}
+        return replace(facts, stamps=found, overruns=tuple(overruns.known(str(folder))) if applied.memory else ())
 
     def drift(self, applied: Applied) -> str:
         """What on disk is not as it was applied; empty when all is. While it is being changed nothing is."""

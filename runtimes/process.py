@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from runtimes import overruns
 from runtimes.adoption import Adoption
 from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure
@@ -29,8 +30,10 @@ from runtimes.bringing import Bringer
 from runtimes.files import is_app_name
 from runtimes.health import ProbeResult
 from runtimes.isolation import refuse_isolation
+from runtimes.memory_watch import MemoryWatch
 from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, all_up, identities
+from runtimes.overruns import Overrun
 from runtimes.starting import Starter
 from runtimes.supervisor_rpc import SupervisorGoneError
 from runtimes.switching import Switcher, described
@@ -51,6 +54,7 @@ class ProcessRuntime:
         self.store = self._node.store
         self.supervisor = self._node.supervisor
         self.observer = self._node.observer
+        self._watch = MemoryWatch(self.home)
         switcher = Switcher(self._node)
         self._starter = Starter(self._node)
         self._bringer = Bringer(self._node, switcher, self._starter)
@@ -173,6 +177,17 @@ class ProcessRuntime:
     def revive(self) -> None:
         """Have a supervisor; when the last one died, its strays are ended and its apps are started again, once."""
         self.supervisor.ensure_running()
+
+    def watch_limits(self) -> dict[str, list[Overrun]]:
+        """End what is over its memory limit where nothing else does; every kill that nobody was told of, by app."""
+        limited = [name for name, applied in self.store.all().items() if applied.memory]
+        self._watch.look(limited)
+        found = {name: overruns.untold(str(self.store.folder(name))) for name in limited}
+        return {name: those for name, those in found.items() if those}
+
+    def overrun_told(self, name: str, overrun: Overrun) -> None:
+        """Say that everybody was told of one that `watch_limits` returned."""
+        overruns.told(str(self.store.folder(name)), overrun)
 
     def applied(self, name: str) -> Applied | None:
         """What is applied of `name`: version, digest, release, previous release and how far it got."""

@@ -7,12 +7,13 @@ record, before anybody is told.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from runtimes import health, launch, logs, ports
+from runtimes import cgroups, health, launch, logs, overruns, ports
 from runtimes.applied import Applied, now
 from runtimes.base import RuntimeFailure
 from runtimes.crashes import Crashes
@@ -40,6 +41,7 @@ class Starter:
         before = logs.positions(node.home, applied.name)
         node.context.report("starting")
         node.supervisor.put(applied.name, applied.processes)
+        began = time.time()
         node.supervisor.start(applied.name, applied.processes)
         node.context.report("probing")
         crashes = Crashes(lambda: node.processes(applied))
@@ -48,14 +50,17 @@ class Starter:
         if result.ok:
             self.proved(applied)
             return node.state(applied.name)
+        killed = self._killed_since(applied, began)
+        problem = f"{killed}: {result.message}" if killed else result.message
         output = [line.text for line in logs.since(node.home, applied.name, before, _OUTPUT_LINES)][-_OUTPUT_LINES:]
-        message = f"{result.message}: {' | '.join(output[-_MESSAGE_LINES:])}" if output else result.message
+        message = f"{problem}: {' | '.join(output[-_MESSAGE_LINES:])}" if output else problem
         node.store.put(replace(applied, phase="failed", message=message))
         raise RuntimeFailure(
             applied.name,
             "start" if crashes.problem else "health",
-            result.message,
+            problem,
             output=output,
+            reason="OutOfMemory" if killed else None,
             hint=f"see: celeriac logs {applied.name}",
         )
 
@@ -78,6 +83,15 @@ class Starter:
             if other:
                 return ProbeResult(False, f"port {applied.health.port} is answered by {other}, not by this app")
         return result
+
+    def _killed_since(self, applied: Applied, began: float) -> str:
+        """That a process of the app was killed for its memory after `began`; empty when none was."""
+        if not applied.memory:
+            return ""
+        folder = str(self._node.store.folder(applied.name))
+        cgroups.clean(str(self._node.home), self._node.supervisor.home_id, applied.name)
+        recent = [overrun for overrun in overruns.known(folder) if overrun.at >= began]
+        return f"{recent[-1].process} {recent[-1]}" if recent else ""
 
     def _not_begun(self, applied: Applied) -> str:
         """Which process is still the launcher: a health check that does not ask the app itself may be good already."""

@@ -21,11 +21,23 @@ from runtimes.launch import marked_pids, start_ticks
 
 
 class RunStamp(msgspec.Struct, frozen=True):
-    """What the launcher noted when it started a process."""
+    """What the launcher noted when it started a process.
+
+    Of an app with limits: `limits` says what holds it, by name of the limit, `memory` is its limit in bytes, and
+    `before` the process (`instance`) that was here before.
+    """
 
     pid: int
     ticks: int
     digest: str
+    limits: dict[str, str] = {}
+    memory: int = 0
+    before: str = ""
+
+    @property
+    def instance(self) -> str:
+        """This very process, told apart from a later one with the same id."""
+        return f"{self.pid}-{self.ticks}"
 
 
 _decoder = msgspec.json.Decoder(RunStamp)
@@ -44,13 +56,20 @@ def read_stamp(app_folder: Path, process: str) -> RunStamp | None:
         return None
 
 
+def stamps(app_folder: Path) -> dict[str, RunStamp]:
+    """What the launcher noted of every process of an app, by name; they may have ended since."""
+    run = app_folder / "run"
+    names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
+    return {name: stamp for name in names if (stamp := read_stamp(app_folder, name)) is not None}
+
+
 def find(home: Path, app: str = "") -> list[psutil.Process]:
     """Every living process that was started from `home`, of `app` alone where given."""
     marks = [f"CELERIAC_HOME_ID={home_id(home)}", *([f"CELERIAC_APP={app}"] if app else [])]
     pids = set(marked_pids(marks) if Path("/proc").is_dir() else _marked_by_psutil(marks))
     folders = [home / "apps" / app] if app else _app_folders(home)
     for folder in folders:
-        for stamp in _stamps(folder):
+        for stamp in stamps(folder).values():
             if stamp.ticks and start_ticks(stamp.pid) == stamp.ticks:
                 pids.add(stamp.pid)
     pids.discard(os.getpid())
@@ -126,12 +145,6 @@ def _alive(pid: int) -> psutil.Process | None:
 def _app_folders(home: Path) -> list[Path]:
     apps = home / "apps"
     return sorted(apps.iterdir()) if apps.is_dir() else []
-
-
-def _stamps(app_folder: Path) -> list[RunStamp]:
-    run = app_folder / "run"
-    names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
-    return [stamp for name in names if (stamp := read_stamp(app_folder, name)) is not None]
 
 
 def _marked_by_psutil(marks: Sequence[str]) -> list[int]:

@@ -20,7 +20,7 @@ import psutil
 
 from celeriac.process import CommandError, start_daemon
 from celeriac.settings import socket_path_fits
-from runtimes import launch, strays
+from runtimes import cgroups, launch, strays
 from runtimes.files import LockTimeoutError, locked, write_atomic
 from runtimes.supervisor_conf import STOP_SECONDS, daemon_conf
 from runtimes.supervisor_files import read_text
@@ -107,10 +107,14 @@ class Daemon:
             raise SupervisorError("an old supervisor cannot be ended", hint=f"kill process {found[0].pid}")
 
     def end_strays(self) -> None:
-        """End every process of an app that no supervisor watches. Raises SupervisorError when one survives."""
+        """End every process of an app that no supervisor watches, and remove the control groups of those that ended.
+
+        Raises SupervisorError when one survives.
+        """
         survivors = strays.end(strays.find(self.home), grace=STOP_SECONDS)
         if survivors:
             raise SupervisorError(f"process {survivors[0].pid} of an app cannot be ended", hint="kill it by hand")
+        cgroups.clean(str(self.home), self.home_id)
 
     def _choose_socket(self) -> Path:
         """Below the home folder; where that is too long, in a private folder, which is remembered."""

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from runtimes import strays
+from runtimes import cgroups, strays
 from runtimes.supervisor_conf import STOP_SECONDS, check_home
 from runtimes.supervisor_daemon import Daemon
 from runtimes.supervisor_files import ConfFolder, WantedApp
@@ -180,6 +180,7 @@ class Supervisor:
         survivors = strays.end(list(left.values()), grace=1.0)
         if survivors:
             raise SupervisorError(f"{app}: process {survivors[0].pid} cannot be ended")
+        cgroups.clean(str(self.home), self.home_id, app)
 
     def signal(self, app: str, names: Iterable[str], name: str) -> None:
         """Send the signal `name`, such as HUP, to the processes of `app` that run."""

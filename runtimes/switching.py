@@ -73,6 +73,7 @@ class Switcher:
             port=_port(spec),
             memory=spec.limits.memory,
             cpus=spec.limits.cpus,
+            cgroups=node.context.cgroups,
             venv=(release / "venv" / "bin" / "python").exists(),
             message=_strategy_message(spec) if old is not None else "",
             previous=previous,

@@ -6,6 +6,7 @@ process are its source; Redis only keeps a copy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -21,7 +22,9 @@ class AppState:
     """What one node knows of one app.
 
     `digest` is the one stamped in the live process where one runs (observed), else the one in
-    the release manifest (applied). `path` is the release folder. `started_at` is UTC.
+    the release manifest (applied). `path` is the release folder. `started_at` is UTC. `reason` is one
+    CamelCase word for what `message` says, where there is one. `limits` says what holds the app to its limits,
+    such as `{"memory": "cgroup v2", "cpus": "affinity"}`: empty without limits, or when it does not run.
     """
 
     name: str
@@ -39,3 +42,5 @@ class AppState:
     isolation: Isolation = "process"
     description: str = ""
     icon: Icon = field(default_factory=Icon)
+    reason: str = ""
+    limits: Mapping[str, str] = field(default_factory=dict)

@@ -83,6 +83,7 @@ def app_status(name: str) -> dict[str, Any]:
         "description": app.description if app else state.description if state else "",
         "icon": _icon(name, app.icon if app else state.icon if state else None),
         "isolation": app.isolation if app else "",
+        "limits": dict(state.limits) if state else {},
         "strategy": app.strategy if app else "",
         "path": app.path if app else "",
         "release": state.path if state else "",
@@ -109,7 +110,7 @@ def why(name: str) -> dict[str, Any]:
         "app": name,
         **{field: told[field] for field in ("sync", "status", "health", "reason", "message")},
         **explain(name, known.apps.get(name), standing, outcomes, known.now, revision),
-        "log": _tail(here, name, 10) if standing.sync != "synced" else [],
+        "log": _tail(here, name, 10) if standing.sync != "synced" or standing.reason else [],
     }
 
 

@@ -26,6 +26,7 @@ from waiting import wait_for
 
 from celeriac.settings import Settings
 from runtimes import strays
+from runtimes.limits import SUPERVISOR_GROUP
 from runtimes.supervisord import Supervisor
 from tasks.service_config import Program, programs
 
@@ -192,6 +193,12 @@ def test_apps_have_a_unit_of_their_own_which_names_the_supervisor() -> None:
     assert found["Type"] == ["forking"]
     assert found["PIDFile"] == [str(Supervisor(Path("/var/lib/celeriac")).pid_file)]
     assert "celeriac-apps.service" in unit("worker")["Wants"][0]
+
+
+def test_apps_may_have_control_groups_of_their_own_beside_the_supervisor() -> None:
+    found = unit("apps")
+    assert found["Delegate"] == ["yes"]
+    assert found["DelegateSubgroup"] == [SUPERVISOR_GROUP]
 
 
 def test_every_unit_has_the_same_home_and_user() -> None:

@@ -73,6 +73,7 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path, home: Path) -> None:
         ("repo_url = 5", "repo_url: must be text"),
         ("interval = [1]", "interval: must be a duration"),
         ("interval = 60", "interval: must be at least 1s"),
+        ("cgroups = 'always'", "cgroups: must be auto or off, not 'always'"),
         ("keep_releases = true", "keep_releases: must be a whole number"),
         ("labels = 'role'", "labels: must read like"),
         ("home = 1", "home: must be text"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from celeriac.settings import Settings
 from cli import machine_checks, service_checks
 from cli.check import ok
 from cli.checkup import checkup, guarded
+from runtimes import cgroups
+from runtimes.cgroups import groups_of
+from runtimes.limits import place
 
 
 @pytest.fixture
@@ -53,6 +57,28 @@ def test_home_that_is_a_file_fails_with_one_line(settings: Settings) -> None:
 def test_home_too_deep_for_sockets_is_a_warning(settings: Settings) -> None:
     assert machine_checks.sockets(replace(settings, home=Path("/srv"))).result == "ok"
     assert machine_checks.sockets(replace(settings, home=Path("/" + "d" * 90))).result == "warn"
+
+
+def test_what_holds_apps_to_their_limits_is_told(settings: Settings) -> None:
+    check = machine_checks.limits(settings)
+    assert check.result == "ok"
+    assert re.match(r"memory by (cgroup v[12]|rlimit), cpus by (cgroup v[12]|affinity)", check.detail)
+    places = [place(controller, groups_of()) for controller in ("memory", "cpu")]
+    assert all(one.why in check.detail for one in places)
+    off = machine_checks.limits(replace(settings, cgroups="off"))
+    assert off.detail.startswith("memory by rlimit")
+
+
+def test_limits_are_looked_at_from_where_the_apps_are(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(cgroups, "groups_of", lambda pid="self": looked.append(pid) or [])
+    (settings.home / "supervisor").mkdir(parents=True)
+    (settings.home / "supervisor" / "supervisord.pid").write_text("4711\n")
+    assert machine_checks.limits(settings).detail == (
+        "memory by rlimit, cpus by affinity (no control group has the memory controller; "
+        "no control group has the cpu controller)"
+    )
+    assert looked == ["4711", "self"]
 
 
 def test_repository_that_answers_is_ok_and_tells_its_revision(settings: Settings, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from workbench import Workbench
 from celeriac.errors import CeleriacError
 from reconciler.observe import look, observe
 from runtimes.base import RuntimeFailure
+from runtimes.overruns import Overrun
 from specs.model import AppSpec
 
 
@@ -114,3 +115,28 @@ def test_what_a_runtime_lost_with_its_machine_is_revived_before_it_is_observed(
     monkeypatch.setattr(runtime, "all_applied", lambda: {"web": "r1"}, raising=False)
     look(bench.engine)
     assert asked == ["revived"]
+
+
+def test_an_app_killed_for_its_memory_is_told_and_again_only_if_we_die_before_that_is_noted(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(bench)
+    killed = Overrun("main", "7-1", 1.0, 64_000_000, "cgroup v2")
+    untold = {"web": [killed]}
+    runtime = bench.engine.runtime
+    monkeypatch.setattr(runtime, "watch_limits", lambda: dict(untold), raising=False)
+
+    def dies(name: str, overrun: Overrun) -> None:
+        raise CeleriacError("killed here")
+
+    monkeypatch.setattr(runtime, "overrun_told", dies, raising=False)
+    with pytest.raises(CeleriacError):
+        look(bench.engine)
+    monkeypatch.setattr(runtime, "overrun_told", lambda name, overrun: untold.pop(name), raising=False)
+    for _ in range(2):
+        look(bench.engine)
+    first, second = bench.told
+    assert first.extra == second.extra
+    assert (second.name, second.app, second.node, second.result) == ("health.check", "web", "n1", "killed")
+    assert second.error == "main killed: over its memory limit of 64MB (cgroup v2)"
+    assert second.extra == {"reason": "OutOfMemory", "process": "main", "limit": 64_000_000, "by": "cgroup v2"}

@@ -247,3 +247,16 @@ def test_a_revision_that_cannot_be_planned_is_an_error_though_everything_runs_as
     found = known([app()], [state()])
     assert status_of(replace(found, failing=True))["status"] == "error"
     assert status_of(replace(found, failing=True, syncing=True))["status"] == "syncing"
+
+
+def test_what_an_app_says_of_itself_is_shown_though_all_is_well_and_degrades_nothing() -> None:
+    found = known([app()], [state(reason="OutOfMemory", message="killed: over its memory limit")])
+    assert (web(found)["sync"], web(found)["reason"], web(found)["message"]) == (
+        "synced", "OutOfMemory", "killed: over its memory limit",
+    )  # fmt: skip
+    assert status_of(found)["status"] == "synced"
+
+
+def test_what_holds_an_app_up_counts_before_what_it_says_of_itself() -> None:
+    found = known([app(digest="r2-e1-d1")], [state(reason="OutOfMemory")], (outcome(digest="r2-e1-d1"),))
+    assert web(found)["reason"] == "StartFailed"

@@ -98,3 +98,19 @@ def test_a_removal_that_waits_names_the_revision_to_acknowledge() -> None:
 
 def test_what_does_not_run_yet_says_so() -> None:
     assert told("out_of_sync", "NotDeployed", state=None)[0] == "web 2.0.0 is desired and does not run yet."
+
+
+def test_an_app_that_was_killed_for_its_memory_says_so_though_it_is_well_again() -> None:
+    explanation, following = told(
+        "synced", "OutOfMemory", "killed: over its memory limit of 64MB (cgroup v2), restarted"
+    )
+    assert explanation == "web 1.0.0 used more memory than it may, was killed for that, and was started again."
+    assert following.startswith("raise limits.memory in apps/web/app.yaml and push, if it needs more")
+    assert following.endswith("celeriac logs web")
+
+
+def test_an_app_that_never_has_enough_memory_says_when_it_is_tried_again_too() -> None:
+    explanation, following = told("out_of_sync", "OutOfMemory", outcomes=(failed(not_before=NOW + 600),))
+    assert explanation == "The upgrade of web to 2.0.0 on n1 failed."
+    assert "raise limits.memory" in following
+    assert "next try in 10 min" in following

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -31,6 +33,17 @@ def test_what_nodes_saw_is_read_again_by_app_and_by_node(live: Live) -> None:
     assert live.app("none") == {}
     assert live.node("a") == {"db": seen("db"), "web": seen("web")}
     assert live.observed() == {"a": 1.5, "b": 2.5}
+
+
+def test_what_was_written_before_there_were_limits_is_still_read(live: Live, store: Store) -> None:
+    whole = replace(seen("web"), reason="OutOfMemory", limits={"memory": "cgroup v2"})
+    live.put(whole)
+    assert live.node("a") == {"web": whole}
+    key = store.key("live", "a")
+    document = json.loads(store.client.hget(key, "web"))
+    del document["reason"], document["limits"]
+    store.client.hset(key, "web", json.dumps(document, separators=(",", ":")))
+    assert live.node("a") == {"web": seen("web")}
 
 
 def test_the_same_again_is_no_news_but_its_time_is_remembered(live: Live) -> None:

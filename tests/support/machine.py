@@ -72,6 +72,21 @@ def main():
     sys.exit("no such table: users")
 """
 
+# It uses ever more memory once the file OPEN is there, which it removes.
+_GREEDY = """
+import os, time
+
+def main():
+    kept = []
+    while True:
+        if os.path.exists(os.environ["OPEN"]):
+            os.unlink(os.environ["OPEN"])
+            kept.append(None)
+        if kept:
+            kept.append(b"x" * 4_000_000)
+        time.sleep(0.02)
+"""
+
 
 class Machine(Installation):
     """One machine whose apps are real processes."""
@@ -108,6 +123,19 @@ class Machine(Installation):
         """A version of an app that ends as soon as it is started."""
         self._project(name, version, _CRASHING)
         self.let(name, "build")
+
+    def greedy(self, name: str, memory: str) -> None:
+        """An app that may use `memory`, and uses more once `<name>.open` is there; code and spec."""
+        self._project(name, "1.0.0", _GREEDY)
+        self.let(name, "build")
+        self.write(
+            name,
+            f'name: {name}\nversion: "1.0.0"\n'
+            f"source: {{type: git, url: {json.dumps((self.folder / 'code' / name).as_uri())}}}\n"
+            f"env: {{OPEN: {json.dumps(str(self.gate(name, 'open')))}}}\n"
+            'health: {type: custom, command: ["true"], interval: 1s}\n'
+            f"limits: {{memory: {memory}, cpus: 1}}\n",
+        )
 
     def gate(self, name: str, what: str) -> Path:
         """The file that the app `name` waits for to be built or opened."""

@@ -62,7 +62,7 @@ def test_a_desired_app_says_whether_it_is_valid_and_nothing_internal() -> None:
 def test_what_was_exported_is_read_back_as_it_was() -> None:
     state = AppState(
         "web", "1.0", digest="r-e-d", status="running", health="healthy", node="n1", pid=7, depends_on=("db",),
-        started_at=datetime(2026, 3, 1, tzinfo=UTC),
+        started_at=datetime(2026, 3, 1, tzinfo=UTC), reason="OutOfMemory", limits={"memory": "cgroup v2"},
     )  # fmt: skip
     exported = documents.live_document({"web": {"n1": state}, "gone": {}})
     assert list(exported) == ["web"]
