@@ -19,6 +19,8 @@ from runtimes.launch import expand, program
 from specs.appstate import HealthStatus
 from specs.model import AppSpec, Health
 
+_LOOK = 0.05  # seconds between two looks at whether it crashed
+
 _CHECK = """
 import asyncio, importlib, inspect, sys
 module, _, name = sys.argv[1].partition(":")
@@ -87,26 +89,39 @@ def wait_healthy(
     crashed: Callable[[], str],
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ProbeResult:
-    """Call `ask(seconds left)` until it is ok, at first every 20 ms and then ever more slowly, for `grace` seconds.
+    """Call `ask(seconds left)` until it is ok, at first every few ms and then ever more slowly, for `grace` seconds.
 
-    `crashed` says why there is no point in waiting, or nothing. Raises Superseded when no longer wanted.
+    `crashed` says why there is no point in waiting, or nothing; it costs more than `ask` mostly does, and is called
+    less often. Raises Superseded when no longer wanted.
     """
-    deadline = time.monotonic() + grace
-    pause = 0.02
+    began = time.monotonic()
+    look_next = began
     while True:
         if cancelled():
             raise Superseded("a newer desired state waits")
-        problem = crashed()
-        if problem:
-            return ProbeResult(False, problem)
-        left = deadline - time.monotonic()
-        result = ask(max(left, 0.05))
+        now = time.monotonic()
+        if now >= look_next:
+            look_next = now + _LOOK
+            problem = crashed()
+            if problem:
+                return ProbeResult(False, problem)
+        asked = time.monotonic()
+        result = ask(max(began + grace - asked, 0.05))
         if result.ok:
             return result
-        if time.monotonic() + pause > deadline:
+        pause = pause_after(time.monotonic() - began, time.monotonic() - asked)
+        if time.monotonic() + pause > began + grace:
             return ProbeResult(False, f"not healthy within {grace:g}s: {result.message}", result.seconds)
         time.sleep(pause)
-        pause = min(pause * 1.4, 0.25)
+
+
+def pause_after(waited: float, took: float) -> float:
+    """Seconds until the next probe of an app that has been starting for `waited` seconds: a few percent of that.
+
+    So what the waiting adds to a start stays in proportion to it. A probe that `took` long, as a command does, is
+    not repeated for as long again: it would slow the start down. Pure.
+    """
+    return min(max(waited * 0.05, took, 0.005), 0.25)
 
 
 def _http(port: int, path: str, timeout: float) -> str:

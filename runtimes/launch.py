@@ -16,7 +16,6 @@ The pure parts (`environment`, `expand`) are shared with the health checks.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -24,8 +23,11 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+
+TYPE_CHECKING = False  # as type checkers know it; to import what has it costs start-up time
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 _MACHINE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -210,8 +212,10 @@ def _end_leftovers(manifest: Mapping[str, object], process: str) -> None:
     )
     for pid in marked_pids(marks):
         if pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            try:  # noqa: SIM105 - contextlib costs start-up time
                 os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
 
 
 def _limit(manifest: Mapping[str, Any], app_folder: str, process: str, before: str) -> dict[str, object]:

@@ -45,7 +45,18 @@ def answered_by_other(port: int, own: Collection[int]) -> str:
 
     Several may: forked workers share a listening socket, so one of `own` among them is enough.
     """
+    if any(_listens(pid, port) for pid in own):
+        return ""
     pids = listeners(port)
     if not pids or pids & set(own):
         return ""
     return holder(port)
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether the process is known to listen on `port`: of one that is quick to tell, of all it is not."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
