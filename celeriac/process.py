@@ -153,10 +153,14 @@ def start_child(
         return _start(argv, cwd=cwd, env=env, stdout=sink, stderr=sink, **child_options())
 
 
-def child_options() -> dict[str, Any]:
-    """What Popen must be given for a child that dies with us; for libraries that start their own."""
+def child_options(*, brief: bool = False) -> dict[str, Any]:
+    """What Popen must be given for a child that dies with us; for libraries that start their own.
+
+    A `brief` one ends by itself within milliseconds, whatever becomes of us, and gets no death signal: where nothing
+    of ours runs between fork and exec, a large process starts a child several times as quickly.
+    """
     parent = os.getpid()
-    return {"start_new_session": True, "preexec_fn": lambda: _die_with(parent)}
+    return {"start_new_session": True, **({} if brief else {"preexec_fn": lambda: _die_with(parent)})}
 
 
 def communicate(

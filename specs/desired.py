@@ -147,14 +147,15 @@ def _check_renames(named: Mapping[str, DesiredApp], stand_ins: set[str], found: 
 
 def _check_dependencies(named: Mapping[str, DesiredApp], stand_ins: set[str], found: _Problems) -> None:
     """Missing dependencies and cycles, and all that need the apps they concern."""
-    edges = {name: app.depends_on for name, app in named.items() if name not in stand_ins}
+    names = named.keys() - stand_ins
+    edges = {name: named[name].depends_on for name in names if named[name].depends_on}
     why: dict[str, str] = {}
-    missing = graph.missing(edges)
-    heirs = {named[name].renamed_from: name for name in edges if named[name].renamed_from} if missing else {}
+    missing = graph.missing(edges, names)
+    heirs = {named[name].renamed_from: name for name in sorted(names) if named[name].renamed_from} if missing else {}
     for name, absent in missing.items():
         for dependency in absent:
             heir = heirs.get(dependency)
-            hint = f" It was renamed to `{heir}`." if heir else did_you_mean(dependency, edges)
+            hint = f" It was renamed to `{heir}`." if heir else did_you_mean(dependency, names)
             message = f"there is no app `{dependency}` in this repository.{hint}".removesuffix(".")
             found.add(name, named[name], "depends_on", message)
         why[name] = f"needs `{absent[0]}`, which is not in this repository"

@@ -31,6 +31,9 @@ PROTOCOLS = ("https", "http", "ssh", "git", "file")
 
 _SCHEMES = {*PROTOCOLS, "git+ssh", "ssh+git"}
 _HARMLESS_FAULTS = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")  # of old, public history
+_READS = frozenset({"cat-file", "diff-tree", "log", "ls-tree", "rev-parse"})
+"""Commands that read a few objects of a repository on this disk."""
+
 # Set where Celeriac is started from within a git hook: they would lead to another repository.
 _STRAYS = (
     *("GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"),
@@ -102,7 +105,7 @@ def run_git(arguments: Sequence[str], *, git_dir: Path, timeout: float, url: str
             istream=process.PIPE,
             as_process=True,
             env=environment(os.environ, git_dir, url),
-            **process.child_options(),
+            **process.child_options(brief=not url and arguments[0] in _READS),
         )
     except (GitCommandNotFound, OSError) as error:
         raise _missing() from error

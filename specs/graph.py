@@ -8,7 +8,7 @@ for the same graph in whatever order it is handed over. Used by `desired`, by th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 Edges = Mapping[str, Iterable[str]]
 
@@ -49,9 +49,12 @@ def order(edges: Edges) -> tuple[str, ...]:
     return tuple(ordered)
 
 
-def missing(edges: Edges) -> dict[str, tuple[str, ...]]:
-    """The apps that depend on names which are not there, and those names as listed."""
-    found = ((name, tuple(d for d in dict.fromkeys(edges[name]) if d not in edges)) for name in sorted(edges))
+def missing(edges: Edges, there: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The apps that depend on names which are neither a key of `edges` nor `there`, and those names as listed."""
+    found = (
+        (name, tuple(d for d in dict.fromkeys(edges[name]) if d not in edges and d not in there))
+        for name in sorted(edges)
+    )
     return {name: names for name, names in found if names}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specs.desired import DesiredApp
-from state.documents import decode, encode
+from state.documents import Remembered, decode, encode
 from state.store import Store
 
 
@@ -51,6 +51,7 @@ class Desired:
         self._head, self._files, self._made, self._names = (
             store.key("desired", part) for part in ("head", "files", "made", "names")
         )
+        self._read, self._read_made = Remembered(DesiredApp), Remembered(DesiredApp)
 
     def head(self) -> Head | None:
         """The revision in force; None before the first sync."""
@@ -59,7 +60,7 @@ class Desired:
 
     def files(self) -> dict[str, DesiredApp]:
         """What each file said, by its path, before the rules that span files."""
-        return {path: decode(DesiredApp, text) for path, text in self._store.client.hgetall(self._files).items()}
+        return self._read.decode(self._store.client.hgetall(self._files))
 
     def names(self) -> dict[str, str]:
         """The name of each file's app, by its path."""
@@ -103,7 +104,8 @@ class Desired:
         pipe.hgetall(self._files)
         pipe.hgetall(self._made)
         head, files, made = pipe.execute()
-        found = [decode(DesiredApp, made.get(path, text)) for path, text in files.items()]
+        made = self._read_made.decode(made)
+        found = [made.get(path, app) for path, app in self._read.decode(files).items()]
         return (decode(Head, head) if head else None), {app.name: app for app in sorted(found, key=_name)}
 
     def write(

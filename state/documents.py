@@ -6,7 +6,8 @@ instead of misreading it.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -47,6 +48,26 @@ def decode(form: type[Document], text: str) -> Document:
             hint="it is written anew by the next sync; if it stays, another program uses the same Redis keys",
         ) from error
     return value
+
+
+class Remembered(Generic[Document]):
+    """Decodes many documents again and again: one whose text is as it was the last time is not decoded anew.
+
+    For values that nobody changes, since whoever asks gets the same.
+    """
+
+    def __init__(self, form: type[Document]) -> None:
+        self._form = form
+        self._known: dict[str, tuple[str, Document]] = {}
+
+    def decode(self, texts: Mapping[str, str]) -> dict[str, Document]:
+        """The value of each of `texts`, by its key. Raises DocumentError."""
+        known, now = self._known, {}
+        for key, text in texts.items():
+            seen = known.get(key)
+            now[key] = seen if seen is not None and seen[0] == text else (text, decode(self._form, text))
+        self._known = now
+        return {key: value for key, (_, value) in now.items()}
 
 
 def decode_mapping(text: str) -> dict[str, Any]:

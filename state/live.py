@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from specs.appstate import AppState
-from state.documents import decode, encode
+from state.documents import Remembered, decode, encode
 from state.store import Store
 
 
@@ -17,6 +17,7 @@ class Live:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._read: dict[str, Remembered[AppState]] = {}
 
     def states(self) -> dict[str, dict[str, AppState]]:
         """app → node → state, of every node that was ever observed."""
@@ -26,14 +27,13 @@ class Live:
             pipe.hgetall(self._key(node))
         found: dict[str, dict[str, AppState]] = {}
         for node, texts in zip(nodes, pipe.execute(), strict=True):
-            for app, text in texts.items():
-                found.setdefault(app, {})[node] = decode(AppState, text)
+            for app, state in self._decoded(node, texts).items():
+                found.setdefault(app, {})[node] = state
         return found
 
     def node(self, node: str) -> dict[str, AppState]:
         """app → state on one node."""
-        texts = self._store.client.hgetall(self._key(node))
-        return {app: decode(AppState, text) for app, text in texts.items()}
+        return self._decoded(node, self._store.client.hgetall(self._key(node)))
 
     def app(self, name: str) -> dict[str, AppState]:
         """node → state of one app."""
@@ -90,6 +90,9 @@ class Live:
         pipe.unlink(self._key(node), *(self._store.key(part, node) for part in ("live-print", "live-touched")))
         pipe.hdel(self._store.key("observed"), node)
         pipe.execute()
+
+    def _decoded(self, node: str, texts: Mapping[str, str]) -> dict[str, AppState]:
+        return self._read.setdefault(node, Remembered(AppState)).decode(texts)
 
     def _touch(self, client: Any, app: str, node: str) -> None:
         """An observation that began before now does not know better about `app`."""

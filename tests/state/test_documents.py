@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.documents import DocumentError, decode, decode_mapping, encode
+from state.documents import DocumentError, Remembered, decode, decode_mapping, encode
+from state.holds import Hold
 from state.steps import Step
 
 
@@ -68,3 +69,25 @@ def test_what_does_not_fit_is_refused_with_its_type(rest: str) -> None:
 
 def test_a_field_that_a_later_version_added_is_passed_over() -> None:
     assert decode(Note, '{"schema":1,"text":"a","colour":"red"}') == Note("a")
+
+
+def test_a_document_is_decoded_anew_only_when_its_text_is_another() -> None:
+    read = Remembered(Hold)
+    first = {name: Hold(name, "d1", "1.0", 1.0, "why") for name in ("a", "b")}
+    texts = {name: encode(value) for name, value in first.items()}
+    before = read.decode(texts)
+    assert before == first
+    texts["b"] = encode(Hold("b", "d2", "1.0", 1.0, "why"))
+    after = read.decode(texts)
+    assert after["a"] is before["a"]
+    assert after["b"].digest == "d2"
+    assert read.decode({"b": texts["b"]}) == {"b": after["b"]}
+
+
+def test_a_damaged_one_among_many_is_an_error_and_forgets_nothing() -> None:
+    read = Remembered(Hold)
+    good = {"a": encode(Hold("a", "d1", "1.0", 1.0, "why"))}
+    before = read.decode(good)
+    with pytest.raises(DocumentError):
+        read.decode({**good, "b": "{}"})
+    assert read.decode(good)["a"] is before["a"]
