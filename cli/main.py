@@ -6,6 +6,8 @@ nothing that only `celeriac doctor` needs.
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 import celeriac as package
@@ -38,6 +40,7 @@ def celeriac() -> None:
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    gc.set_threshold(50_000, 20, 50)  # most commands have ended before there is anything worth collecting
     celeriac(prog_name="celeriac")
 
 
