@@ -9,7 +9,7 @@
 local run, id, owner, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local function claimed(token, attempt)
   local text = step_text(run, id)
-  local app = cjson.decode(text).app
+  local app = step_of(run, id).app
   local desired, head = false, false
   if app ~= '' then
     desired, head = redis.call('HGET', KEYS[4], app), redis.call('GET', KEYS[5])
@@ -51,7 +51,7 @@ redis.call('ZADD', run .. ':running', string.format('%.6f', now), id)
 redis.call('HSET', run .. ':claims', id, cjson.encode({
   token = token, owner = owner, attempt = attempt + 1, at = now,
 }))
-local step = cjson.decode(step_text(run, id))
+local step = step_of(run, id)
 if step.app ~= '' then
   local event = cjson.encode({
     name = step.task .. '.start', time = now, app = step.app, node = step.node, revision = step.revision,

@@ -21,13 +21,20 @@ local function step_text(run, id)
   return redis.call('HGET', run .. ':steps', id)
 end
 
+-- What a step says, decoded once in one run of a script: what is added stays as it is.
+local decoded = {}
+local function step_of(run, id)
+  decoded[id] = decoded[id] or cjson.decode(step_text(run, id))
+  return decoded[id]
+end
+
 local function label(run, id)
-  local step = cjson.decode(step_text(run, id))
+  local step = step_of(run, id)
   return step.app ~= '' and step.app or id
 end
 
 local function resource_of(run, id)
-  local step = cjson.decode(step_text(run, id))
+  local step = step_of(run, id)
   return step.resource ~= '' and step.resource or (run .. '/' .. id)
 end
 
