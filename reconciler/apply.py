@@ -15,10 +15,12 @@ from celeriac.errors import CeleriacError
 from celeriac.process import CommandCancelledError
 from reconciler import ledger
 from reconciler.consequences import classify
+from reconciler.crashes import WATCHED
 from reconciler.engine import Engine
 from reconciler.recording import Attempt
 from reconciler.work import Work, outdated
 from runtimes.base import Runtime, RuntimeFailure, Superseded
+from sources import release_dir
 from specs.appstate import AppState
 from specs.model import AppSpec
 from state.events import Event
@@ -55,10 +57,11 @@ def _carry_out(engine: Engine, step: Step, attempt: Attempt) -> Work:
         return attempt.removed()
     if step.action == "restart":
         return attempt.brought(_restart(engine, step), None)
+    if step.task == "rollback" and step.digest:
+        return _take_back(engine, step, attempt)
     if step.task == "rollback":
         spec = _earlier(engine, step)
-        runtime = engine.runtime_for(spec)
-        return attempt.brought(runtime.upgrade(spec, step.from_version), spec)
+        return _upgrade(engine, engine.runtime_for(spec), spec, step, attempt)
     spec = _spec(engine, step)
     runtime = engine.runtime_for(spec)
     if step.task == "upgrade":
@@ -89,6 +92,16 @@ def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attemp
         return _roll_back(engine, runtime, old, spec, attempt, error)
 
 
+def _take_back(engine: Engine, step: Step, attempt: Attempt) -> Work:
+    """Bring back what an upgrade replaced that went well and failed soon after."""
+    spec = _spec(engine, step)
+    seen = _observed(engine, step.app)
+    said = (seen.message if seen is not None and seen.status == "failed" else "") or step.payload.get("detail", "")
+    message = f"its processes ended again and again within {WATCHED / 60:.0f} minutes of the upgrade"
+    why = RuntimeFailure(step.app, "start", f"{message}: {said}" if said else message, reason="CrashLoop")
+    return attempt.taken_back(engine.runtime_for(spec).upgrade(spec, step.from_version), why)
+
+
 def _roll_back(
     engine: Engine, runtime: Runtime, old: AppSpec, spec: AppSpec, attempt: Attempt, why: RuntimeFailure
 ) -> Work:
@@ -104,7 +117,7 @@ def _roll_back(
         return attempt.failed(
             both, _observed(engine, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
         )
-    return attempt.rolled_back(state, why, also=(_ended(start, engine.clock(), "ok"),))
+    return attempt.rolled_back(state, why, spec.version, also=(_ended(start, engine.clock(), "ok"),))
 
 
 def _ended(start: Event, now: float, result: str, error: str = "") -> Event:
@@ -122,9 +135,12 @@ def _spec(engine: Engine, step: Step) -> AppSpec:
 
 
 def _earlier(engine: Engine, step: Step) -> AppSpec:
-    """What a roll-back goes back to."""
+    """What a roll-back by hand goes back to: of what was in force here, something whose release is still there.
+
+    So it needs neither a source nor a build, and is quick.
+    """
     wanted = step.payload.get("to") or None
-    entries = engine.ledger.of(step.app)
+    entries = [entry for entry in engine.ledger.of(step.app) if _kept(engine, step.app, entry)]
     found = ledger.before(entries, step.from_digest, wanted)
     spec = engine.vault.get(found.digest) if found else None
     if spec is None:
@@ -138,6 +154,15 @@ def _earlier(engine: Engine, step: Step) -> AppSpec:
             hint=f"it has: {known}" if known else "nothing was in force here before",
         )
     return spec
+
+
+def _kept(engine: Engine, app: str, entry: ledger.Entry) -> bool:
+    """Whether what was in force can be brought back as it was. A runtime without releases always can."""
+    state = _observed(engine, app)
+    if state is not None and not state.path:
+        return True
+    name = engine.release_of(entry)
+    return bool(name) and (release_dir(engine.settings.home, app, name) / "release.json").is_file()
 
 
 def _restart(engine: Engine, step: Step) -> AppState:

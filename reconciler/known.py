@@ -59,6 +59,7 @@ def policy_for(
         nodes={name: node.labels for name, node in every.items() if name not in gone_nodes},
         observed=frozenset(parts.live.observed()),
         outcomes=parts.outcomes.all(),
+        upgrades=parts.upgrades.all(),
         suspensions=parts.holds.suspensions(),
         holds=parts.holds.holds(),
         never_prune=frozenset(name for name in gone if _keeps(parts, gone[name])),

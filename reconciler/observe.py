@@ -12,6 +12,7 @@ from celeriac.errors import CeleriacError
 from reconciler.engine import Engine
 from reconciler.known import policy_for
 from reconciler.planning import plan
+from reconciler.remember import remember
 from reconciler.tidy import tidy
 from reconciler.work import Work
 from specs.appstate import AppState
@@ -34,11 +35,13 @@ def observe_step(engine: Engine, claim: Claim) -> Work:
 def observe(engine: Engine) -> Mapping[str, AppState]:
     """Observe outside of a run; what drifted from Git is noted, to be looked at by a run soon."""
     node = engine.settings.node
+    quiet = engine.runs.current() is None
     before = engine.live.node(node)
     states, news = look(engine)
     if news:
-        _tell_changes(engine, before, states)
-        if engine.runs.current() is None:
+        quiet = quiet and engine.runs.current() is None
+        _tell_changes(engine, before, states, by_itself=quiet)
+        if quiet:
             _note_drift(engine, node)
         else:  # a run in progress changes things itself: looked at again after it
             engine.live.unsettle(node)
@@ -53,6 +56,8 @@ def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
     if revive is not None and getattr(runtime, "all_applied", dict)():
         revive()
     states = runtime.current_state()
+    if engine.settings.node not in engine.live.observed():
+        remember(engine, states)
     return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
 
 
@@ -67,14 +72,23 @@ def _note_drift(engine: Engine, node: str) -> None:
         engine.due.schedule(f"drift:{node}", engine.store.now())
 
 
-def _tell_changes(engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState]) -> None:
-    """An event for each app that went up or down by itself."""
+def _tell_changes(
+    engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState], *, by_itself: bool
+) -> None:
+    """An event for each app that went up or down by itself, or of which something was changed on the node.
+
+    `by_itself`: no run changed anything meanwhile, so a process that is another one had ended.
+    """
     at = engine.clock()
+    ended: dict[str, str] = {}
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
+        drift = drift_of(old, new, by_itself=by_itself)
+        if old is not None and new is not None and _has_ended(old, new, by_itself=by_itself):
+            ended[name] = new.digest
         was = (old.status, old.health) if old else ("absent", "unknown")
         is_now = (new.status, new.health) if new else ("absent", "unknown")
-        if was == is_now or (old is None and new is not None and new.status == "running"):
+        if not drift and (was == is_now or (old is None and new is not None and new.status == "running")):
             continue
         engine.emit(
             Event(
@@ -84,6 +98,35 @@ def _tell_changes(engine: Engine, before: Mapping[str, AppState], now: Mapping[s
                 node=engine.settings.node,
                 result=is_now[1] if is_now[0] == "running" else is_now[0],
                 error=new.message if new and is_now != ("running", "healthy") else "",
-                extra={"was": f"{was[0]}, {was[1]}", "now": f"{is_now[0]}, {is_now[1]}"},
+                extra={
+                    "was": f"{was[0]}, {was[1]}",
+                    "now": f"{is_now[0]}, {is_now[1]}",
+                    **({"drift": drift} if drift else {}),
+                },
             )
         )
+    engine.upgrades.ended(engine.settings.node, ended, at)
+
+
+def drift_of(old: AppState | None, new: AppState | None, *, by_itself: bool) -> str:
+    """What is not as Celeriac left it, where that is news; empty for none. Pure."""
+    if new is None:
+        return "it is not there any more" if old is not None and by_itself else ""
+    if new.drift:
+        return new.drift if old is None or old.drift != new.drift else ""
+    if old is not None and _started_again(old, new, by_itself=by_itself):
+        return "a process ended by itself and was started again"
+    return ""
+
+
+def _has_ended(old: AppState, new: AppState, *, by_itself: bool) -> bool:
+    """Whether a process of the app ended with nobody asking for it: one that was given up, or runs anew."""
+    if new.drift:
+        return False
+    return _started_again(old, new, by_itself=by_itself) or (new.status == "failed" != old.status)
+
+
+def _started_again(old: AppState, new: AppState, *, by_itself: bool) -> bool:
+    if not by_itself or old.started_at is None or new.started_at is None or old.digest != new.digest:
+        return False
+    return new.started_at > old.started_at

@@ -24,6 +24,7 @@ from state.outcomes import Outcomes
 from state.pulse import Pulse
 from state.runs import Runs
 from state.store import Store, open_store
+from state.upgrades import Upgrades
 
 
 @dataclass
@@ -61,6 +62,11 @@ class Parts:
     def outcomes(self) -> Outcomes:
         """How the last attempts ended."""
         return Outcomes(self.store)
+
+    @cached_property
+    def upgrades(self) -> Upgrades:
+        """The last upgrades, while they are watched."""
+        return Upgrades(self.store)
 
     @cached_property
     def due(self) -> Due:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from reconciler.crashes import failed_later
 from reconciler.placement import place
 from reconciler.plan import Action, Change, Held, Plan, identify
 from reconciler.policy import Policy
@@ -19,6 +20,9 @@ from specs.digest import Digest
 from state.outcomes import Outcome
 
 Live = Mapping[str, Mapping[str, AppState]]
+
+_HEALING = ("repair", "rollback", "adopt")
+"""What is done for an app that does not run as it should, though what Git wants may have to wait."""
 
 
 def plan(desired: Mapping[str, DesiredApp], live: Live, policy: Policy | None = None) -> Plan:
@@ -94,7 +98,7 @@ def _decide(
     desired: Mapping[str, DesiredApp],
     policy: Policy,
 ) -> Change | Held | None:
-    found = _difference(app, state, node, live, desired)
+    found = _taken_back(app, state, node, policy) or _difference(app, state, node, live, desired)
     if found is None:
         return None
     if not policy.knows(node):
@@ -106,11 +110,11 @@ def _decide(
     outcome = policy.outcomes.get((app.name, node))
     kept = hold is not None and hold.digest == app.digest
     waits = _waits(outcome, found.digest, policy)
-    if state is not None and (kept or waits) and found.action not in ("repair", "adopt") and _down(state):
+    if state is not None and (kept or waits) and found.action not in _HEALING and _down(state):
         # What ran before is restored while the desired one must wait.
-        found = _change(app.name, node, "repair", state, "Drift", digest=state.digest, version=state.version)
+        found = _repair(app.name, node, state, "Drift", digest=state.digest, version=state.version)
         kept, waits = False, _waits(outcome, found.digest, policy)
-    if kept and hold is not None and found.digest == app.digest and found.action != "repair":
+    if kept and hold is not None and found.digest == app.digest and found.action not in _HEALING:
         message = f"{hold.reason or 'held by hand'}, until its spec changes"
         return Held(app.name, node, "HeldByHand", message, pending=found.action)
     if waits and outcome is not None:
@@ -118,6 +122,17 @@ def _decide(
         message = outcome.message or "failed before"
         return Held(app.name, node, reason, message, pending=found.action, until=outcome.not_before)
     return found
+
+
+def _taken_back(app: DesiredApp, state: AppState | None, node: str, policy: Policy) -> Change | None:
+    """The roll-back of an upgrade that failed after it had gone well, while Git still asks for just that."""
+    upgrade = policy.upgrades.get((app.name, node))
+    if upgrade is None or state is None or state.digest != app.digest or not failed_later(upgrade, state, policy.now):
+        return None
+    change = _change(
+        app.name, node, "rollback", state, "CrashLoop", digest=upgrade.from_digest, version=upgrade.from_version
+    )
+    return replace(change, detail=state.message)
 
 
 def _difference(
@@ -139,7 +154,7 @@ def _difference(
         return _change(app.name, node, "reconfigure", state, "EnvChanged", digest=app.digest, version=app.version)
     if _down(state):
         reason = "Unhealthy" if state.status == "running" else "NotRunning"
-        return _change(app.name, node, "repair", state, reason, digest=app.digest, version=app.version)
+        return _repair(app.name, node, state, reason, digest=app.digest, version=app.version)
     if wanted.record != has.record:
         return _change(app.name, node, "record", state, "RecordChanged", digest=app.digest, version=app.version)
     return None
@@ -311,6 +326,11 @@ def suspended_until(app: DesiredApp) -> float:
         return 0.0
     moment = datetime.fromisoformat(app.suspend.until)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _repair(app: str, node: str, state: AppState, reason: str, *, digest: str, version: str) -> Change:
+    change = _change(app, node, "repair", state, "Drift" if state.drift else reason, digest=digest, version=version)
+    return replace(change, detail=state.drift or state.message)
 
 
 def _change(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from specs.model import Suspend
 from state.holds import Hold, Suspension
 from state.outcomes import Outcome
+from state.upgrades import Upgrade
 
 EVERYTHING = "*"
 
@@ -30,6 +31,7 @@ class Policy:
     nodes: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"local": {}})
     observed: frozenset[str] | None = None
     outcomes: Mapping[tuple[str, str], Outcome] = field(default_factory=dict)
+    upgrades: Mapping[tuple[str, str], Upgrade] = field(default_factory=dict)
     suspensions: Mapping[str, Suspension] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
     never_prune: frozenset[str] = frozenset()

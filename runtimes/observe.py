@@ -71,6 +71,7 @@ def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
     """What the facts mean. `last_lines` are told where a process gave up."""
     applied = facts.applied
     status, health, message = _judge(facts, last_lines)
+    drift = facts.drift or _stopped_by_hand(facts)
     if facts.drift:
         status, message = "failed", f"{facts.drift}: to be restored"
     leader = (
@@ -93,6 +94,7 @@ def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
         isolation=applied.isolation,
         description=applied.description,
         icon=applied.icon,
+        drift=drift,
     )
 
 
@@ -115,6 +117,18 @@ def _judge(facts: Facts, last_lines: tuple[str, ...]) -> tuple[Status, HealthSta
     if len(down) < len(applied.processes):
         return "failed", "unhealthy", f"{', '.join(down)} does not run"
     return "stopped", "unknown", "stopped on request" if applied.phase == "stopped" else "stopped"
+
+
+def _stopped_by_hand(facts: Facts) -> str:
+    """What somebody stopped, or took away, behind Celeriac's back; empty when nobody did."""
+    applied, processes = facts.applied, facts.processes
+    if processes is None or applied.phase != "running":
+        return ""
+    gone = [name for name in applied.processes if name not in processes]
+    if gone:
+        return f"{', '.join(gone)} was taken from the supervisor"
+    stopped = [name for name in applied.processes if processes[name].state in {"STOPPED", "STOPPING"}]
+    return f"{', '.join(stopped)} was stopped by hand" if stopped else ""
 
 
 def _judge_up(facts: Facts, known: Mapping[str, ProcessInfo]) -> tuple[Status, HealthStatus, str]:

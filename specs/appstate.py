@@ -21,7 +21,8 @@ class AppState:
     """What one node knows of one app.
 
     `digest` is the one stamped in the live process where one runs (observed), else the one in
-    the release manifest (applied). `path` is the release folder. `started_at` is UTC.
+    the release manifest (applied). `path` is the release folder. `started_at` is UTC. `drift` says what was
+    changed or stopped on the node by somebody else than Celeriac; empty when nothing was.
     """
 
     name: str
@@ -39,3 +40,4 @@ class AppState:
     isolation: Isolation = "process"
     description: str = ""
     icon: Icon = field(default_factory=Icon)
+    drift: str = ""
