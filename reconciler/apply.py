@@ -17,6 +17,7 @@ from reconciler import ledger
 from reconciler.consequences import classify
 from reconciler.crashes import WATCHED
 from reconciler.engine import Engine
+from reconciler.hooks import Hooking
 from reconciler.recording import Attempt
 from reconciler.work import Work, outdated
 from runtimes.base import Runtime, RuntimeFailure, Superseded
@@ -64,25 +65,36 @@ def _carry_out(engine: Engine, step: Step, attempt: Attempt) -> Work:
         return _upgrade(engine, engine.runtime_for(spec), spec, step, attempt)
     spec = _spec(engine, step)
     runtime = engine.runtime_for(spec)
+    hooking = Hooking(engine, attempt.claim, spec, runtime)
+    attempt.hooks += hooking.before()
     if step.task == "upgrade":
-        return _upgrade(engine, runtime, spec, step, attempt)
+        return _upgrade(engine, runtime, spec, step, attempt, hooking)
+    state, adopted = _brought(runtime, spec, step)
+    attempt.hooks += hooking.after()
+    return attempt.brought(state, spec, adopted)
+
+
+def _brought(runtime: Any, spec: AppSpec, step: Step) -> tuple[AppState, str]:
+    """Have the runtime do what the step says; the state, and the old name where one was taken over."""
     if step.action == "adopt" and hasattr(runtime, "adopt"):
-        return attempt.brought(runtime.adopt(spec, spec.renamed_from), spec, adopted=spec.renamed_from)
+        return runtime.adopt(spec, spec.renamed_from), spec.renamed_from
     if step.action == "adopt":
         state = runtime.deploy(spec)
         runtime.remove(spec.renamed_from)
-        return attempt.brought(state, spec, adopted=spec.renamed_from)
+        return state, spec.renamed_from
     if step.action == "record" and hasattr(runtime, "record"):
-        return attempt.brought(runtime.record(spec), spec)
+        return runtime.record(spec), ""
     if step.task == "reconfigure":
-        return attempt.brought(runtime.reconfigure(spec), spec)
-    return attempt.brought(runtime.deploy(spec), spec)
+        return runtime.reconfigure(spec), ""
+    return runtime.deploy(spec), ""
 
 
-def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attempt: Attempt) -> Work:
+def _upgrade(
+    engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attempt: Attempt, hooking: Hooking | None = None
+) -> Work:
     """Upgrade; when the new release does not become healthy, bring back the one before."""
     try:
-        return attempt.brought(runtime.upgrade(spec, step.from_version), spec)
+        state = runtime.upgrade(spec, step.from_version)
     except RuntimeFailure as error:
         if error.step == "build":  # nothing of the app has changed
             raise
@@ -90,6 +102,9 @@ def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attemp
         if old is None:
             raise
         return _roll_back(engine, runtime, old, spec, attempt, error)
+    if hooking is not None:
+        attempt.hooks += hooking.after()
+    return attempt.brought(state, spec)
 
 
 def _take_back(engine: Engine, step: Step, attempt: Attempt) -> Work:

@@ -77,7 +77,7 @@ class Engine(Parts):
         context = RuntimeContext(
             home=home,
             node=self.settings.node,
-            build=self._build,
+            build=self.release,
             report=lambda phase: self.attending.report(phase),
             cancelled=lambda: self.attending.cancelled(),
             keep_releases=self.settings.keep_releases,
@@ -128,8 +128,8 @@ class Engine(Parts):
         """A name for one delivery of one message to this process; no two are equal."""
         return f"{self.settings.node}:{os.getpid()}:{secrets.token_hex(4)}"
 
-    def _build(self, spec: AppSpec) -> Path:
-        """Build a release. Nothing is told of one that is there already."""
+    def release(self, spec: AppSpec) -> Path:
+        """The complete release folder of `spec`, built unless it is there. Nothing is told of one that is."""
         started: list[Event] = []
 
         def report(phase: str) -> None:

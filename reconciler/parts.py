@@ -17,6 +17,7 @@ from state.events import Events
 from state.health import HealthBook
 from state.history import History
 from state.holds import Holds
+from state.hooks import HookBook
 from state.lease import Leases
 from state.live import Live
 from state.nodes import Nodes
@@ -77,6 +78,11 @@ class Parts:
     def holds(self) -> Holds:
         """What people said by hand."""
         return Holds(self.store)
+
+    @cached_property
+    def hooks(self) -> HookBook:
+        """Which hooks ran in which run."""
+        return HookBook(self.store)
 
     @cached_property
     def events(self) -> Events:

@@ -22,6 +22,9 @@ TASKS: Mapping[Action, str] = {
     "remove": "remove",
 }
 
+WITH_HOOKS: frozenset[str] = frozenset({"deploy", "upgrade", "adopt"})
+"""What hooks are run around. A repair brings nothing new; a roll-back must be quick, and no hook undoes another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

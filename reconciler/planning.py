@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from reconciler.crashes import failed_later
 from reconciler.placement import place
-from reconciler.plan import Action, Change, Held, Plan, identify
+from reconciler.plan import WITH_HOOKS, Action, Change, Held, Plan, identify
 from reconciler.policy import Policy
 from specs.appstate import AppState
 from specs.desired import DesiredApp
@@ -121,7 +121,7 @@ def _decide(
         reason = "RolledBack" if outcome.result == "rolled_back" else "BackOff"
         message = outcome.message or "failed before"
         return Held(app.name, node, reason, message, pending=found.action, until=outcome.not_before)
-    return found
+    return replace(found, hooks=app.hooks) if found.action in WITH_HOOKS else found
 
 
 def _taken_back(app: DesiredApp, state: AppState | None, node: str, policy: Policy) -> Change | None:

@@ -17,12 +17,14 @@ from reconciler.engine import Engine
 from reconciler.ledger import Entry
 from reconciler.stages import stages
 from reconciler.work import Work
+from runtimes.base import RuntimeFailure
 from specs.appstate import AppState
-from specs.model import AppSpec
+from specs.model import HOOK_LOG, AppSpec
 from state.events import Event
 from state.history import Change
 from state.holds import Hold
-from state.outcomes import Outcome
+from state.hooks import PRE, HookRecord
+from state.outcomes import POST_DEPLOY_FAILED, Outcome
 from state.steps import Claim, StepOutcome
 from state.upgrades import Upgrade
 
@@ -37,6 +39,7 @@ class Attempt:
         self.claim = claim
         self.step = claim.step
         self.began = began
+        self.hooks: tuple[HookRecord, ...] = ()
 
     def brought(self, state: AppState, spec: AppSpec | None, adopted: str = "") -> Work:
         """The app is at its spec and healthy."""
@@ -58,8 +61,36 @@ class Attempt:
             held = step.payload["hold"]
             hold = Hold(step.app, held["digest"], live.version, now, held["reason"])
             engine.holds.hold(hold, pipe=effects)
-        self._history(effects, "ok", live.version, now, step.payload.get("hold", {}).get("reason", ""))
+        bad = next((hook for hook in self.hooks if hook.state == "failed"), None)
+        why = step.payload.get("hold", {}).get("reason", "")
+        if bad is not None:
+            return self._live_but(bad, effects, live, now)
+        self._history(effects, "ok", live.version, now, why)
         return Work(StepOutcome("ok"), effects=effects, events=(self._stop(now, "ok", version=live.version),))
+
+    def _live_but(self, hook: HookRecord, effects: Any, live: AppState, now: float) -> Work:
+        """The app is live and healthy, but its hook afterwards failed: told, and nothing that needs it waits for that.
+
+        It stays so until the next change of the app, or its restart.
+        """
+        error = RuntimeFailure(
+            self.step.app,
+            "hook",
+            f"{live.version} is live, but its {hook.hook} {hook.message}",
+            output=hook.output,
+            reason=POST_DEPLOY_FAILED,
+            hint=f"see: celeriac logs {self.step.app} -p {HOOK_LOG}",
+        )
+        verdict = classify(error)
+        outcome = self._outcome("failed", now, verdict.reason, verdict.message, attempts=1)
+        self.engine.outcomes.put(outcome, pipe=effects)
+        self._history(effects, "ok", live.version, now, verdict.message)
+        self.engine.fault(error, self.claim)
+        return Work(
+            StepOutcome("failed", verdict.reason, verdict.message, blocks=False),
+            effects=effects,
+            events=(self._stop(now, "ok", verdict.reason, verdict.message, version=live.version),),
+        )
 
     def _entry(self, live: AppState, now: float) -> Entry:
         """What the ledger remembers of what is in force now."""
@@ -198,6 +229,8 @@ class Attempt:
         engine, step = self.engine, self.step
         now = engine.clock()
         verdict = classify(error)
+        if isinstance(error, RuntimeFailure) and error.step == "hook":
+            self.hooks += (HookRecord(PRE, "failed", step.node, message=error.message, output=error.output),)
         effects = engine.store.pipeline()
         if observed is not None:
             engine.live.put(replace(observed, node=step.node), pipe=effects)
@@ -246,6 +279,10 @@ class Attempt:
         took = stages(self.engine.attending.phases, time.monotonic(), since)
         if took:
             extra["stages"] = took
+        if self.hooks:
+            extra["hooks"] = [
+                {"hook": h.hook, "result": h.state, "seconds": h.seconds, "output": list(h.output)} for h in self.hooks
+            ]
         if committed_at and result == "ok":
             extra["commit_to_healthy"] = round(now - committed_at, 3)
         return self.event(
@@ -331,5 +368,6 @@ class Attempt:
             why=why or ": ".join(filter(None, (step.reason, step.payload.get("detail", "")))),
             run=self.claim.run,
             digest=step.digest,
+            output=tuple(line for hook in self.hooks for line in hook.output),
         )
         engine.history.add(change, pipe=effects)

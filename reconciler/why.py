@@ -8,7 +8,8 @@ from typing import Any
 from reconciler.planning import suspended_until
 from reconciler.status import Standing
 from specs.desired import DesiredApp
-from state.outcomes import Outcome
+from specs.model import HOOK_LOG
+from state.outcomes import POST_DEPLOY_FAILED, Outcome
 
 _FIX = {
     "Invalid": "correct the spec and push; until then the app keeps running as it is",
@@ -45,6 +46,8 @@ def explain(
 
 def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | None) -> str:
     runs = standing.state
+    if standing.reason == POST_DEPLOY_FAILED:
+        return f"{name} {runs.version if runs else ''} runs as Git says and is healthy; its post_deploy failed."
     if standing.sync == "synced":
         return f"{name} {runs.version if runs else ''} runs as Git says and is healthy."
     if app is None:
@@ -68,6 +71,8 @@ def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Out
 
 
 def _next(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | None, now: float, revision: str) -> str:
+    if standing.reason == POST_DEPLOY_FAILED:
+        return f"see what it said: celeriac logs {name} -p {HOOK_LOG}; it is run again with the next version"
     if standing.sync == "synced":
         return ""
     if standing.sync == "suspended" and app is not None and _suspended_in_spec(app, now):

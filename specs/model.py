@@ -17,6 +17,9 @@ Strategy = Literal["restart", "blue_green", "hot_reload"]
 Isolation = Literal["process", "embedded"]
 Argv = tuple[str, ...]
 
+HOOK_LOG = "hook"
+"""What the output of hooks is called among the logs of an app's processes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Icon:
@@ -109,10 +112,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Commands run once per sync and app in the new release; an empty argv is none."""
+    """Commands run once per sync and app in the new release; an empty argv is none. `timeout` in seconds, for each."""
 
     pre_deploy: Argv = ()
     post_deploy: Argv = ()
+    timeout: float = 300.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that there are."""
+        return tuple(name for name in ("pre_deploy", "post_deploy") if getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def why(name: str) -> dict[str, Any]:
         "app": name,
         **{field: told[field] for field in ("sync", "status", "health", "reason", "message")},
         **explain(name, known.apps.get(name), standing, outcomes, known.now, revision),
-        "log": _tail(here, name, 10) if standing.sync != "synced" else [],
+        "log": _tail(here, name, 10) if standing.sync != "synced" or standing.reason else [],
     }
 
 
