@@ -84,8 +84,11 @@ def _desired_changes(
     if left:
         suspended = policy.suspended(app.name, app.suspend, suspended_until(app))
         for node in left:
+            closed = policy.closed_until(app.windows)
             if suspended:
                 yield Held(app.name, node, "Suspended", suspended, pending="remove")
+            elif closed is not None:
+                yield _closed(app.name, node, "remove", closed)
             else:
                 yield _change(app.name, node, "remove", states[node], "Moved")
 
@@ -110,7 +113,8 @@ def _decide(
     outcome = policy.outcomes.get((app.name, node))
     kept = hold is not None and hold.digest == app.digest
     waits = _waits(outcome, found.digest, policy)
-    if state is not None and (kept or waits) and found.action not in _HEALING and _down(state):
+    closed = policy.closed_until(app.windows)
+    if state is not None and (kept or waits or closed is not None) and found.action not in _HEALING and _down(state):
         # What ran before is restored while the desired one must wait.
         found = _repair(app.name, node, state, "Drift", digest=state.digest, version=state.version)
         kept, waits = False, _waits(outcome, found.digest, policy)
@@ -121,7 +125,24 @@ def _decide(
         reason = "RolledBack" if outcome.result == "rolled_back" else "BackOff"
         message = outcome.message or "failed before"
         return Held(app.name, node, reason, message, pending=found.action, until=outcome.not_before)
+    if closed is not None and not _passes_windows(app, found, live, policy):
+        return _closed(app.name, node, found.action, closed)
     return replace(found, hooks=app.hooks) if found.action in WITH_HOOKS else found
+
+
+def _passes_windows(app: DesiredApp, found: Change, live: Live, policy: Policy) -> bool:
+    """Whether a change is none that sync windows are about: it brings nothing new, or goes on where one was cut off."""
+    if found.action in ("repair", "rollback", "record"):
+        return True
+    if found.action == "adopt":
+        return not _up({found.node: live[app.renamed_from][found.node]})
+    lost = [state for node, state in live.get(app.name, {}).items() if node not in policy.nodes]
+    return found.action == "deploy" and any(state.digest == found.digest for state in lost)
+
+
+def _closed(app: str, node: str, pending: str, until: float) -> Held:
+    when = f"until {datetime.fromtimestamp(until, UTC):%Y-%m-%dT%H:%M:%SZ}" if until else "for as long as can be told"
+    return Held(app, node, "SyncWindow", f"held back by a sync window {when}", pending=pending, until=until)
 
 
 def _taken_back(app: DesiredApp, state: AppState | None, node: str, policy: Policy) -> Change | None:
@@ -206,6 +227,8 @@ def _removals(
                 else:
                     message = "the apps folder is missing from the repository, so nothing is removed"
                     yield Held(name, node, "AppsFolderMissing", message, pending="remove")
+            elif (closed := policy.closed_until(policy.last_windows.get(name, ()))) is not None:
+                yield _closed(name, node, "remove", closed)
             elif node in policy.nodes and policy.knows(node):
                 yield _change(name, node, "remove", state, "GoneFromGit")
 

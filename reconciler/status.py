@@ -215,7 +215,8 @@ def _worst(states: Mapping[str, AppState]) -> AppState | None:
 
 
 def _degraded(one: Standing) -> bool:
-    if one.sync not in ("synced", "suspended") or one.reason == POST_DEPLOY_FAILED:
+    waits = one.sync in ("synced", "suspended") or one.reason == "SyncWindow"
+    if not waits or one.reason == POST_DEPLOY_FAILED:
         return True
     return one.status == "failed" or one.health == "unhealthy"
 

@@ -22,6 +22,7 @@ _FIX = {
     "NotObserved": "see that the node's worker runs: celeriac nodes",
     "NodeDown": "start the node's worker again: celeriac nodes; or let it move: placement.failover",
     "NoNode": "see which nodes there are: celeriac nodes; or change its placement",
+    "SyncWindow": "it is done by itself when the window opens; now with: celeriac sync --force --app {name}",
     "GoneFromGit": "the next sync removes it",
     "Renamed": "see to the app that takes over; this one goes when that is healthy",
     "HealthUnknown": "the next health check tells",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from celeriac.windows import Window
 from specs import graph
 from specs.document import Position
 from specs.model import Icon, Isolation, Placement, Strategy, Suspend
@@ -45,6 +46,7 @@ class DesiredApp:
     suspend: Suspend | None = None
     placement: Placement = field(default_factory=Placement)
     hooks: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
     problems: tuple[Problem, ...] = ()
     guessed: bool = False
     positions: Mapping[str, Position] = field(default_factory=dict)

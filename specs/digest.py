@@ -68,6 +68,7 @@ def digest(spec: AppSpec) -> Digest:
         "renamed_from": spec.renamed_from,
         "suspend": spec.suspend,
         "hooks_timeout": spec.hooks.timeout,
+        "windows": spec.windows,
     }
     return Digest(_hash(release), _hash(dict(spec.env)), _hash(record))
 

@@ -176,11 +176,13 @@ class Duration(SpecField):
         *,
         default: str | None = None,
         zero: bool = False,
+        least: float = 0.0,
         most: float | None = None,
         required: bool = False,
     ) -> None:
         super().__init__(about, default=default, required=required)
         self._zero = zero
+        self._least = least
         self._most = most
 
     def read(self, value: Any) -> float:
@@ -189,6 +191,8 @@ class Duration(SpecField):
         seconds = parse_duration(value)
         if seconds == 0 and not self._zero:
             raise ValueError("must be more than 0")
+        if seconds < self._least:
+            raise ValueError(f"must be at least {format_duration(self._least)}")
         if self._most is not None and seconds > self._most:
             raise ValueError(f"must be at most {format_duration(self._most)}")
         return seconds

@@ -109,6 +109,7 @@ def summary(loaded: Loaded, path: str, blob_id: str, folder: str) -> DesiredApp:
         suspend=spec.suspend,
         placement=spec.placement,
         hooks=spec.hooks.names,
+        windows=spec.windows,
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from celeriac.windows import Window
+
 SourceType = Literal["pypi", "git", "release"]
 Strategy = Literal["restart", "blue_green", "hot_reload"]
 Isolation = Literal["process", "embedded"]
@@ -157,6 +159,7 @@ class AppSpec:
     hooks: Hooks = Hooks()
     prune: bool = True
     renamed_from: str = ""
+    windows: tuple[Window, ...] = ()
     suspend: Suspend | None = None
     path: str = ""
     revision: str = ""
