@@ -32,8 +32,8 @@ class Place(Installation):
     def __init__(self, *, concurrency: int = 2, runtime: str = "noop", **settings: str) -> None:
         defaults = {
             "CELERIAC_LEASE": "15s",
-            "CELERIAC_SWEEP_INTERVAL": "5s",
-            "CELERIAC_OBSERVE_INTERVAL": "10s",
+            "CELERIAC_SWEEP_INTERVAL": "2s",
+            "CELERIAC_OBSERVE_INTERVAL": "2s",
         }
         super().__init__(runtime=runtime, concurrency=concurrency, **{**defaults, **settings})
         self.parts = self.engine

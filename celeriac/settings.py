@@ -50,8 +50,8 @@ class Settings:
     sync_windows: tuple[Window, ...] = ()
     concurrency: int = 8
     lease: float = 15.0
-    sweep_interval: float = 5.0
-    observe_interval: float = 10.0
+    sweep_interval: float = 2.0
+    observe_interval: float = 2.0
     redis_url: str = field(default="", repr=False)
     key_prefix: str = "celeriac"
     sentry_dsn: str = field(default="", repr=False)

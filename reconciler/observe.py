@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from celeriac.errors import CeleriacError
+from reconciler.check import ask_those_due
 from reconciler.engine import Engine
 from reconciler.known import policy_for
 from reconciler.planning import plan
@@ -34,6 +35,17 @@ def observe_step(engine: Engine, claim: Claim) -> Work:
 
 def observe(engine: Engine) -> Mapping[str, AppState]:
     """Observe outside of a run; what drifted from Git is noted, to be looked at by a run soon."""
+    states = _observed(engine)
+    unknown = any(state.status == "running" and state.health == "unknown" for state in states.values())
+    # What was started anew, as after a crash, is asked at once, so that it is known to be well again within moments.
+    if unknown and ask_those_due(engine):
+        states = _observed(engine)
+    tidy(engine, states)
+    return states
+
+
+def _observed(engine: Engine) -> Mapping[str, AppState]:
+    """Look, and tell what is news."""
     node = engine.settings.node
     quiet = engine.runs.current() is None
     before = engine.live.node(node)
@@ -45,7 +57,6 @@ def observe(engine: Engine) -> Mapping[str, AppState]:
             _note_drift(engine, node)
         else:  # a run in progress changes things itself: looked at again after it
             engine.live.unsettle(node)
-    tidy(engine, states)
     return states
 
 

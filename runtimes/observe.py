@@ -18,6 +18,7 @@ import psutil
 from runtimes import logs, strays
 from runtimes.applied import Applied, AppliedStore
 from runtimes.files import write_atomic
+from runtimes.integrity import Integrity
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
 from runtimes.supervisord import Supervisor
 from specs.appstate import AppState, HealthStatus, Status
@@ -27,11 +28,15 @@ _LAST_LINES = 5
 
 
 class HealthRecord(msgspec.Struct, frozen=True):
-    """What the last health check of an app found. `processes` are those it was about, as `pid:start`."""
+    """What the last health check of an app found. `processes` are those it was about, as `pid:start`.
+
+    `passed`: these very processes were healthy once. Until then their failures do not tell that they are well.
+    """
 
     processes: dict[str, str]
     failures: int = 0
     message: str = ""
+    passed: bool = True
 
 
 _record_decoder = msgspec.json.Decoder(HealthRecord)
@@ -137,7 +142,7 @@ def _judge_up(facts: Facts, known: Mapping[str, ProcessInfo]) -> tuple[Status, H
     message = applied.message
     threshold = applied.health.threshold if applied.health else 1
     if record is not None and record.processes == identities(known):
-        health = "healthy" if record.failures < threshold else "unhealthy"
+        health = "unhealthy" if record.failures >= threshold else "healthy" if record.passed else "unknown"
         message = record.message or message
     elif applied.health is None and all(info.state == "RUNNING" for info in known.values()):
         health = "healthy"  # the supervisor says RUNNING of what stayed up for 5 s
@@ -182,6 +187,7 @@ class Observer:
         self._supervisor = supervisor
         self._digests: dict[str, str] = {}
         self._records: dict[str, tuple[tuple[int, int], HealthRecord | None]] = {}
+        self.integrity = Integrity(home)
 
     def all(self) -> dict[str, AppState]:
         """The state of every app of which something is applied."""
@@ -258,6 +264,9 @@ class Observer:
             return "the link to its release was changed"
         if applied.venv and not os.path.exists(f"{applied.release}/venv/bin/python"):  # noqa: PTH110
             return "its virtual environment is gone"
+        damage = self.integrity.damage(applied)
+        if damage:
+            return damage
         if self._store.env_sha256(applied.name) != applied.env_sha256:
             return "its environment file was changed"
         return ""
