@@ -125,19 +125,17 @@ def drift_of(old: AppState | None, new: AppState | None, *, by_itself: bool) -> 
         return "it is not there any more" if old is not None and by_itself else ""
     if new.drift:
         return new.drift if old is None or old.drift != new.drift else ""
-    if old is not None and _started_again(old, new, by_itself=by_itself):
-        return "a process ended by itself and was started again"
+    if old is not None and _has_ended(old, new, by_itself=by_itself):
+        return "a process ended by itself"
     return ""
 
 
 def _has_ended(old: AppState, new: AppState, *, by_itself: bool) -> bool:
-    """Whether a process of the app ended with nobody asking for it: one that was given up, or runs anew."""
-    if new.drift:
+    """Whether a process of the app ended with nobody asking for it: it was given up, or is another one now. Pure."""
+    if new.drift or not by_itself or old.digest != new.digest:
         return False
-    return _started_again(old, new, by_itself=by_itself) or (new.status == "failed" != old.status)
-
-
-def _started_again(old: AppState, new: AppState, *, by_itself: bool) -> bool:
-    if not by_itself or old.started_at is None or new.started_at is None or old.digest != new.digest:
+    if new.status == "failed":
+        return old.status != "failed"
+    if old.started_at is None:
         return False
-    return new.started_at > old.started_at
+    return new.started_at > old.started_at if new.started_at is not None else new.status == "starting"
