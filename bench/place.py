@@ -43,7 +43,12 @@ class Place(Installation):
         return self
 
     def begin(self, *, beat: bool = True) -> None:
-        """Start everything; the worker's own first sync has ended when this returns."""
+        """Start everything; the worker's own first sync has ended when this returns.
+
+        In a repository without a commit it would not end well, and what is due would stay so.
+        """
+        if not any((self.repo / ".git" / "refs" / "heads").iterdir()):
+            self.commit("Nothing yet")
         self.client = _client(self.environ)
         self.start(beat=beat)
         self.idle()

@@ -8,7 +8,8 @@ from typing import Any
 
 from celeriac.settings import load
 from reconciler.engine import Engine
-from state.steps import Step
+from state.events import Event
+from state.steps import Claim, Step
 
 _engines: dict[int, Engine] = {}
 
@@ -24,11 +25,23 @@ def engine() -> Engine:
 
 def _make() -> Engine:
     made = Engine(load(), publish=_publish, answer=_answer)
+    made.listeners.append(_tell)
+    made.fault = _fault
+    return made
+
+
+def _tell(event: Event) -> None:
+    """Import telemetry with the first event: commands that only ask for something tell none, and start sooner."""
     from tasks import telemetry
 
-    made.listeners += telemetry.listeners()
-    made.fault = telemetry.fault
-    return made
+    for listener in telemetry.listeners():
+        listener(event)
+
+
+def _fault(error: Exception, claim: Claim) -> None:
+    from tasks import telemetry
+
+    telemetry.fault(error, claim)
 
 
 def _publish(run: str, steps: Sequence[Step]) -> None:
