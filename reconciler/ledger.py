@@ -17,6 +17,8 @@ from specs.digest import Digest
 from specs.names import is_name
 
 KEPT = 10
+"""How many entries are kept of an app; of those that are older, the newest of each release, up to so many releases."""
+
 _LEAST_OF_DIGEST = 8
 
 
@@ -49,8 +51,9 @@ _decoder = msgspec.json.Decoder(list[Entry])
 class Ledger:
     """The ledgers of all apps of a node."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, releases: int = KEPT) -> None:
         self._folder = home / "ledger"
+        self._releases = releases
 
     def of(self, app: str) -> list[Entry]:
         """What was in force of `app`, newest first. A damaged ledger counts as empty."""
@@ -66,7 +69,7 @@ class Ledger:
         before = self.of(app)
         if before and (before[0].digest, before[0].refused) == (entry.digest, entry.refused):
             return
-        self._write(app, [entry, *(old for old in before if old.digest != entry.digest)][:KEPT])
+        self._write(app, [entry, *(old for old in before if old.digest != entry.digest)])
 
     def has(self, app: str) -> bool:
         """Whether anything is remembered of `app`."""
@@ -84,7 +87,7 @@ class Ledger:
             for old in self.of(app)
             if old.digest != entry.digest
         ]
-        self._write(app, [entry, *before][:KEPT])
+        self._write(app, [entry, *before])
 
     def drop(self, app: str) -> None:
         """Forget `app`."""
@@ -101,8 +104,19 @@ class Ledger:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{app}-", dir=self._folder)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(entries))
+            file.write(msgspec.json.encode(kept(entries, self._releases)))
         Path(temporary).replace(self._folder / f"{app}.json")
+
+
+def kept(entries: list[Entry], releases: int) -> list[Entry]:
+    """Those of `entries`, newest first, that are worth keeping: an environment may change a hundred times. Pure."""
+    found, seen = entries[:KEPT], {Digest.parse(entry.digest).release for entry in entries[:KEPT]}
+    for entry in entries[KEPT:]:
+        release = Digest.parse(entry.digest).release
+        if release not in seen and len(seen) < releases:
+            seen.add(release)
+            found.append(entry)
+    return found
 
 
 def before(entries: list[Entry], current: str, wanted: str | None = None) -> Entry | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from celeriac.settings import Settings
-from reconciler.ledger import Ledger
+from reconciler.ledger import KEPT, Ledger
 from specs.vault import SpecVault
 from state.desired import Desired
 from state.due import Due
@@ -117,4 +117,4 @@ class Parts:
     @cached_property
     def ledger(self) -> Ledger:
         """What was in force before, on this node's disk."""
-        return Ledger(self.settings.home)
+        return Ledger(self.settings.home, max(KEPT, self.settings.keep_releases))

@@ -1,4 +1,7 @@
-"""Back to an earlier release: by hand without any source, and by itself when an upgrade begins to crash later."""
+"""Back to an earlier release: by hand without any source, and by itself when an upgrade begins to crash later.
+
+Beside it hooks, of real releases.
+"""
 
 from __future__ import annotations
 
@@ -65,9 +68,20 @@ def test_a_crash_loop_soon_after_an_upgrade_is_rolled_back_and_told(here: Machin
     here.dying("2.0.0")
     here.web("dying", "1.0.0")
     here.deployed()
-    here.web("dying", "2.0.0")
+    before = (
+        "import dying, os; print('migrates', dying.__file__);"
+        "open('migrated', 'w').write(os.environ['CELERIAC_VERSION'])"
+    )
+    after = "import os, urllib.request as r; print('says', r.urlopen('http://127.0.0.1:' + os.environ['PORT']).read())"
+    hooks = {"pre_deploy": ["python", "-c", before], "post_deploy": ["python", "-c", after]}
+    here.web("dying", "2.0.0", more=f"hooks: {json.dumps(hooks)}\n")
     revision = here.commit("Try 2.0.0")
     assert here.sync()["status"] == "synced"
+    release = (here.home / "apps" / "dying" / "current").resolve()
+    assert (here.home / "apps" / "dying" / "data" / "migrated").read_text() == "2.0.0"
+    said = here.cli("logs", "dying", "-p", "hook")
+    assert f"migrates {release}/venv/lib" in said
+    assert "says b'2.0.0'" in said
     (here.home / "apps" / "dying" / "data" / "die").touch()
     wait_for(lambda: here.status()["apps"]["dying"]["reason"] == "RolledBack")
     wait_for(lambda: here.status()["status"] == "degraded")

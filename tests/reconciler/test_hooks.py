@@ -150,6 +150,18 @@ def test_no_hook_runs_for_a_repair_a_new_environment_or_a_roll_back(hooked: Work
     assert ran(hooked) == before
 
 
+def test_before_a_renaming_a_hook_works_on_the_data_of_the_old_name(hooked: Workbench) -> None:
+    app(hooked)
+    hooked.sync()
+    data = hooked.engine.settings.home / "apps" / "web" / "data"
+    text = (hooked.repo / "apps" / "web" / "app.yaml").read_text()
+    hooked.drop("web")
+    hooked.write("shop", text.replace("name: web", "name: shop") + "renamed_from: web\n")
+    hooked.commit()
+    assert [step["action"] for step in hooked.sync()["steps"]] == ["adopt"]
+    assert len((data / "ran").read_text().splitlines()) == 2
+
+
 def test_a_message_that_comes_twice_and_a_retry_after_the_end_run_it_once(hooked: Workbench) -> None:
     app(hooked)
     hooked.ask()

@@ -13,6 +13,7 @@ from reconciler.asking import ask_for_steps, stamp
 from reconciler.known import known
 from reconciler.status import standings_of
 from reconciler.steps import manual_step
+from reconciler.sweep import sweep
 from reconciler.why import explain
 from state.store import Store
 
@@ -42,6 +43,23 @@ def test_a_held_change_is_shown_waits_and_can_be_forced(closed: Workbench) -> No
     closed.sync(force=True, app="web")
     assert closed.live("web").version == "1.0.0"
     assert closed.live("other") is None
+
+
+def test_what_was_held_back_is_done_by_itself_when_the_window_opens(
+    closed: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed.app("web")
+    closed.commit()
+    closed.sync()
+    opens = closed.engine.due.next()
+    assert opens is not None
+    monkeypatch.setattr(closed.engine.store, "now", lambda: opens - 1)
+    sweep(closed.engine)
+    assert closed.tasks() == []
+    monkeypatch.setattr(closed.engine.store, "now", lambda: opens)
+    sweep(closed.engine)
+    closed.work()
+    assert closed.live("web").version == "1.0.0"
 
 
 def test_what_is_asked_for_by_hand_and_what_heals_is_done_at_any_time(closed: Workbench) -> None:
