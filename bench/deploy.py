@@ -72,7 +72,7 @@ def once(place: Place, number: int) -> float:
     name = f"app{number}"
     spec = [
         f"name: {name}", 'version: "1.0"', f"source: {{package: {_PACKAGE}}}", f"run: {{command: {_PACKAGE}}}",
-        f"env: {{PORT: '{_free_port()}'}}",
+        f"env: {{PORT: '{free_port()}'}}",
     ]  # fmt: skip
     port = spec[-1].split("'")[1]
     spec.append(f"health: {{port: {port}, path: /}}")
@@ -92,13 +92,13 @@ def by_hand(place: Place, number: int) -> float:
     took = 0.0
     for argv in (venv_argv(uv_binary(), venv), install_argv(uv_binary(), venv, f"{_PACKAGE}==1.0")):
         took += seconds(lambda argv=argv: subprocess.run(argv, check=True, capture_output=True, env=environ))  # type: ignore[misc]
-    port = _free_port()
+    port = free_port()
     argv = [str(venv / "bin" / _PACKAGE)]
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         started.append(subprocess.Popen(argv, env={**environ, "PORT": str(port)}))
-        until(lambda: _healthy(port))
+        until(lambda: answers(port))
 
     try:
         return took + seconds(start)
@@ -108,18 +108,20 @@ def by_hand(place: Place, number: int) -> float:
             process.wait()
 
 
-def _healthy(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody answers on `port`, and is well."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

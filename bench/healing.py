@@ -46,7 +46,6 @@ def _healthy(place: Served, killed: int) -> bool:
 def measure(scale: Scale) -> Sequence[Row]:
     """What healing costs beside the app's own start."""
     with served("1.0") as place:
-        once(place, 0.0)
         found = [once(place, number * 0.37 % 2) for number in range(scale.repeat)]
     answered = tuple(took - start for took, _, start in found)
     known = tuple(took - start for _, took, start in found)

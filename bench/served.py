@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.deploy import make_index
+from bench.deploy import answers, free_port, make_index
 from bench.measure import seconds, until
 from bench.place import Place
 from runtimes import strays
@@ -22,7 +20,7 @@ class Served(Place):
 
     def __init__(self) -> None:
         super().__init__(runtime="process", UV_OFFLINE="1")
-        self.port = _free_port()
+        self.port = free_port()
 
     def bring(self, version: str) -> None:
         """Have that version of the app running and healthy."""
@@ -41,7 +39,7 @@ class Served(Place):
 
     def own_start(self) -> float:
         """Seconds of the app's own start, by hand: the release that is in force, on another port."""
-        port = _free_port()
+        port = free_port()
         program = self.home / "apps" / NAME / "current" / "venv" / "bin" / PACKAGE
         started: list[subprocess.Popen[bytes]] = []
 
@@ -79,24 +77,6 @@ def served(*versions: str) -> Iterator[Served]:
             place.kill("worker")
             place.stop_apps()
             strays.end(strays.find(place.home), grace=0)
-
-
-def answers(port: int) -> bool:
-    """Whether somebody answers on `port`, and is well."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def release_of(place: Served) -> Path:

@@ -155,7 +155,9 @@ def _earlier(engine: Engine, step: Step) -> AppSpec:
     So it needs neither a source nor a build, and is quick.
     """
     wanted = step.payload.get("to") or None
-    entries = [entry for entry in engine.ledger.of(step.app) if _kept(engine, step.app, entry)]
+    state = _observed(engine, step.app)
+    builds = state is None or bool(state.path)  # a runtime without releases can always bring back what there was
+    entries = [entry for entry in engine.ledger.of(step.app) if not builds or _is_kept(engine, step.app, entry)]
     found = ledger.before(entries, step.from_digest, wanted)
     spec = engine.vault.get(found.digest) if found else None
     if spec is None:
@@ -171,11 +173,8 @@ def _earlier(engine: Engine, step: Step) -> AppSpec:
     return spec
 
 
-def _kept(engine: Engine, app: str, entry: ledger.Entry) -> bool:
-    """Whether what was in force can be brought back as it was. A runtime without releases always can."""
-    state = _observed(engine, app)
-    if state is not None and not state.path:
-        return True
+def _is_kept(engine: Engine, app: str, entry: ledger.Entry) -> bool:
+    """Whether the release of what was in force is still there."""
     name = engine.release_of(entry)
     return bool(name) and (release_dir(engine.settings.home, app, name) / "release.json").is_file()
 

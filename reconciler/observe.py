@@ -6,7 +6,7 @@ drifted is noted as due, and the next run plans the repair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from celeriac.errors import CeleriacError
 from reconciler.check import ask_those_due
@@ -47,13 +47,11 @@ def observe(engine: Engine) -> Mapping[str, AppState]:
 def _observed(engine: Engine) -> Mapping[str, AppState]:
     """Look, and tell what is news."""
     node = engine.settings.node
-    quiet = engine.runs.current() is None
     before = engine.live.node(node)
     states, news = look(engine)
     if news:
-        quiet = quiet and engine.runs.current() is None
-        _tell_changes(engine, before, states, by_itself=quiet)
-        if quiet:
+        _tell_changes(engine, before, states, _changed_by_us(engine, before, states))
+        if engine.runs.current() is None:
             _note_drift(engine, node)
         else:  # a run in progress changes things itself: looked at again after it
             engine.live.unsettle(node)
@@ -83,19 +81,26 @@ def _note_drift(engine: Engine, node: str) -> None:
         engine.due.schedule(f"drift:{node}", engine.store.now())
 
 
-def _tell_changes(
-    engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState], *, by_itself: bool
-) -> None:
-    """An event for each app that went up or down by itself, or of which something was changed on the node.
+def _changed_by_us(engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState]) -> set[str]:
+    """Those of the apps which look as if somebody had changed them that a step is at, or has just ended."""
+    suspects = [name for name in before.keys() | now.keys() if drift_of(before.get(name), now.get(name))]
+    if not suspects:
+        return set()
+    node = engine.settings.node
+    told = engine.live.node(node)  # what a step told since we looked is newer, and stays
+    return {n for n in suspects if engine.leases.holder(f"{n}@{node}") is not None or told.get(n) != now.get(n)}
 
-    `by_itself`: no run changed anything meanwhile, so a process that is another one had ended.
-    """
+
+def _tell_changes(
+    engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState], by_us: Collection[str]
+) -> None:
+    """An event for each app that went up or down, or of which something was changed on the node not `by_us`."""
     at = engine.clock()
     ended: dict[str, str] = {}
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
-        drift = drift_of(old, new, by_itself=by_itself)
-        if old is not None and new is not None and _has_ended(old, new, by_itself=by_itself):
+        drift = "" if name in by_us else drift_of(old, new)
+        if drift and old is not None and new is not None and _has_ended(old, new):
             ended[name] = new.digest
         was = (old.status, old.health) if old else ("absent", "unknown")
         is_now = (new.status, new.health) if new else ("absent", "unknown")
@@ -119,20 +124,20 @@ def _tell_changes(
     engine.upgrades.ended(engine.settings.node, ended, at)
 
 
-def drift_of(old: AppState | None, new: AppState | None, *, by_itself: bool) -> str:
-    """What is not as Celeriac left it, where that is news; empty for none. Pure."""
+def drift_of(old: AppState | None, new: AppState | None) -> str:
+    """What is not as Celeriac left it, where that is news and no step's doing; empty for nothing. Pure."""
     if new is None:
-        return "it is not there any more" if old is not None and by_itself else ""
+        return "it is not there any more" if old is not None else ""
     if new.drift:
         return new.drift if old is None or old.drift != new.drift else ""
-    if old is not None and _has_ended(old, new, by_itself=by_itself):
+    if old is not None and _has_ended(old, new):
         return "a process ended by itself"
     return ""
 
 
-def _has_ended(old: AppState, new: AppState, *, by_itself: bool) -> bool:
+def _has_ended(old: AppState, new: AppState) -> bool:
     """Whether a process of the app ended with nobody asking for it: it was given up, or is another one now. Pure."""
-    if new.drift or not by_itself or old.digest != new.digest:
+    if new.drift or old.digest != new.digest:
         return False
     if new.status == "failed":
         return old.status != "failed"

@@ -105,7 +105,7 @@ class Attempt:
             release=Path(live.path).name if live.path else "",
             refused=held.get("digest", ""),
             by_hand=bool(held),
-            attempts=self._taken_back_before(),
+            attempts=self._taken_back_before() if step.task == "upgrade" else 0,
             why=held.get("reason", ""),
         )
 
@@ -126,7 +126,7 @@ class Attempt:
                 ),
                 pipe=effects,
             )
-        elif step.action not in ("repair", "record", "restart"):
+        elif step.from_digest and step.action not in ("repair", "record", "restart"):
             engine.upgrades.drop(step.app, step.node, pipe=effects)
 
     def _taken_back_before(self) -> int:
@@ -166,7 +166,8 @@ class Attempt:
         engine.live.put(replace(state, node=step.node), pipe=effects)
         outcome, news = self._fail(effects, "rolled_back", verdict.reason, message, now)
         engine.upgrades.drop(step.app, step.node, pipe=effects)
-        self._note_taken_back(state, outcome)
+        if outcome.digest:  # a roll-back by hand that failed left what is in the ledger in force
+            self._note_taken_back(state, outcome)
         self._history(effects, "rolled_back", tried, now, message)
         if news:
             engine.fault(why, self.claim)

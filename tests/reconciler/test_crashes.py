@@ -50,10 +50,27 @@ def test_nothing_else_counts(upgrade: Upgrade | None, state: AppState | None) ->
 
 def test_what_is_news_of_an_app_is_told_in_words() -> None:
     damaged = replace(FAILED, drift="its environment file was changed")
-    assert drift_of(RUNNING, damaged, by_itself=True) == "its environment file was changed"
-    assert drift_of(damaged, damaged, by_itself=True) == ""
-    assert "not there" in drift_of(RUNNING, None, by_itself=True)
-    assert drift_of(RUNNING, None, by_itself=False) == ""
+    assert drift_of(RUNNING, damaged) == "its environment file was changed"
+    assert drift_of(damaged, damaged) == ""
+    assert "not there" in drift_of(RUNNING, None)
+    assert drift_of(None, RUNNING) == ""
+    assert drift_of(RUNNING, FAILED) == "a process ended by itself"
+    assert drift_of(RUNNING, replace(FAILED, digest="r3-e1-d1")) == ""
+
+
+def test_what_a_step_does_to_an_app_is_no_drift(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgraded(bench)
+    bench.told.clear()
+    stopped = replace(bench.live("web"), status="stopped", health="unknown", drift="main was stopped by hand")
+    monkeypatch.setattr(bench.engine.runtime, "current_state", lambda: {"web": stopped})
+    lease = bench.engine.leases.acquire("web@n1", "a step", 10)
+    assert lease is not None
+    observe(bench.engine)
+    assert [event.extra.get("drift") for event in bench.told] == [None]
+    bench.engine.leases.release(lease)
+    bench.engine.live.put(replace(stopped, drift="", status="running"))
+    observe(bench.engine)
+    assert bench.told[-1].extra["drift"] == "main was stopped by hand"
 
 
 def upgraded(bench: Workbench) -> None:
