@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import deploy, first_sync, idle, memory, one_change, parallel
+from bench import deploy, first_sync, healing, idle, memory, one_change, parallel, rollback
 from bench.measure import FULL, QUICK, Scale
 from bench.table import Row, show, write
 
@@ -20,6 +20,8 @@ ALL: dict[str, Callable[[Scale], Sequence[Row]]] = {
     "first_sync": first_sync.measure,
     "parallel": parallel.measure,
     "deploy": deploy.measure,
+    "rollback": rollback.measure,
+    "healing": healing.measure,
     "memory": memory.measure,
 }
 

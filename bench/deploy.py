@@ -42,21 +42,25 @@ def main():
 """
 
 
-def make_index(folder: Path) -> None:
-    """The wheels of the app and of what it needs."""
+def make_index(folder: Path, versions: Sequence[str] = ("1.0",)) -> None:
+    """The wheels of the app, in each of its `versions`, and of what it needs."""
     for library in _LIBRARIES:
         modules = {f"{library}/m{number}.py": f"VALUE = {number}\n" * 50 for number in range(_MODULES)}
         _wheel(folder, library, {f"{library}/__init__.py": "", **modules})
     needs = "".join(f"Requires-Dist: {library}\n" for library in _LIBRARIES)
-    _wheel(folder, _PACKAGE, {f"{_PACKAGE}.py": _APP}, needs, f"[console_scripts]\n{_PACKAGE} = {_PACKAGE}:main\n")
+    scripts = f"[console_scripts]\n{_PACKAGE} = {_PACKAGE}:main\n"
+    for version in versions:
+        _wheel(folder, _PACKAGE, {f"{_PACKAGE}.py": _APP}, needs, scripts, version)
 
 
-def _wheel(folder: Path, name: str, files: Mapping[str, str], needs: str = "", scripts: str = "") -> None:
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+def _wheel(
+    folder: Path, name: str, files: Mapping[str, str], needs: str = "", scripts: str = "", version: str = "1.0"
+) -> None:
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         tags = "Generator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\n{tags}")
         archive.writestr(f"{info}/entry_points.txt", scripts)
@@ -68,7 +72,7 @@ def once(place: Place, number: int) -> float:
     name = f"app{number}"
     spec = [
         f"name: {name}", 'version: "1.0"', f"source: {{package: {_PACKAGE}}}", f"run: {{command: {_PACKAGE}}}",
-        f"env: {{PORT: '{_free_port()}'}}",
+        f"env: {{PORT: '{free_port()}'}}",
     ]  # fmt: skip
     port = spec[-1].split("'")[1]
     spec.append(f"health: {{port: {port}, path: /}}")
@@ -88,13 +92,13 @@ def by_hand(place: Place, number: int) -> float:
     took = 0.0
     for argv in (venv_argv(uv_binary(), venv), install_argv(uv_binary(), venv, f"{_PACKAGE}==1.0")):
         took += seconds(lambda argv=argv: subprocess.run(argv, check=True, capture_output=True, env=environ))  # type: ignore[misc]
-    port = _free_port()
+    port = free_port()
     argv = [str(venv / "bin" / _PACKAGE)]
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         started.append(subprocess.Popen(argv, env={**environ, "PORT": str(port)}))
-        until(lambda: _healthy(port))
+        until(lambda: answers(port))
 
     try:
         return took + seconds(start)
@@ -104,18 +108,20 @@ def by_hand(place: Place, number: int) -> float:
             process.wait()
 
 
-def _healthy(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody answers on `port`, and is well."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

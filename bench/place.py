@@ -32,8 +32,8 @@ class Place(Installation):
     def __init__(self, *, concurrency: int = 2, runtime: str = "noop", **settings: str) -> None:
         defaults = {
             "CELERIAC_LEASE": "15s",
-            "CELERIAC_SWEEP_INTERVAL": "5s",
-            "CELERIAC_OBSERVE_INTERVAL": "10s",
+            "CELERIAC_SWEEP_INTERVAL": "2s",
+            "CELERIAC_OBSERVE_INTERVAL": "2s",
         }
         super().__init__(runtime=runtime, concurrency=concurrency, **{**defaults, **settings})
         self.parts = self.engine
@@ -43,7 +43,12 @@ class Place(Installation):
         return self
 
     def begin(self, *, beat: bool = True) -> None:
-        """Start everything; the worker's own first sync has ended when this returns."""
+        """Start everything; the worker's own first sync has ended when this returns.
+
+        In a repository without a commit it would not end well, and what is due would stay so.
+        """
+        if not any((self.repo / ".git" / "refs" / "heads").iterdir()):
+            self.commit("Nothing yet")
         self.client = _client(self.environ)
         self.commit("begin")  # of an empty repository nothing is ever settled
         self.start(beat=beat)

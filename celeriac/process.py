@@ -78,12 +78,14 @@ def run(
     tail_lines: int = 30,
     max_output: int = 16 * 2**20,
     cancelled: Callable[[], bool] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Completed:
     """Run `argv` to its end and return what it printed.
 
     `env` replaces the environment when given. `cancelled` is asked about twice a second; true
     stops the child. Standard error is kept in the tail only; a tail never grows beyond
-    `tail_lines` lines of 2,000 characters, standard output beyond `max_output` is dropped.
+    `tail_lines` lines of 2,000 characters, standard output beyond `max_output` is dropped. `told` is
+    given each line of either as it comes, by a thread per output.
 
     Raises CommandMissingError, CommandTimeoutError, CommandCancelledError, or CommandError when
     it exits with another code than 0.
@@ -91,7 +93,7 @@ def run(
     started = time.monotonic()
     name = Path(argv[0]).name
     child = _start(argv, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE, **child_options())
-    output = _Output(child, tail_lines, max_output)
+    output = _Output(child, tail_lines, max_output, told)
     try:
         try:
             _wait(child, started + timeout, cancelled, name=name, timeout=timeout)
@@ -263,7 +265,14 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 class _Output:
     """Reads both pipes of a child to their end, keeping bounded amounts."""
 
-    def __init__(self, child: subprocess.Popen[bytes], tail_lines: int, max_output: int) -> None:
+    def __init__(
+        self,
+        child: subprocess.Popen[bytes],
+        tail_lines: int,
+        max_output: int,
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self._told = told
         self.tail: deque[str] = deque(maxlen=tail_lines)
         self._chunks: list[bytes] = []
         self._room = max_output
@@ -284,6 +293,8 @@ class _Output:
                 text = line.decode("utf-8", "replace").rstrip()
                 if text:
                     self.tail.append(text[:2000])
+                if self._told is not None:
+                    self._told(text)
 
     def join(self) -> None:
         """Wait for both ends; in vain, and not for long, when a process that left the group holds a pipe."""

@@ -22,6 +22,7 @@ import platformdirs
 
 from celeriac.errors import SettingsError
 from celeriac.units import parse_duration
+from celeriac.windows import Window, parse_windows
 
 _SECRET_QUERY = re.compile(r"((?:^|&)[^=&]*(?:password|passwd|secret|token|key|auth|sig)[^=&]*=)[^&]*", re.IGNORECASE)
 _UNIX_PATH_MAX = 100  # sun_path holds 108 bytes; the rest is the file's own name
@@ -46,10 +47,11 @@ class Settings:
     keep_releases: int = 3
     max_removals: int | None = None
     removal_grace: float = 3600.0
+    sync_windows: tuple[Window, ...] = ()
     concurrency: int = 8
     lease: float = 15.0
-    sweep_interval: float = 5.0
-    observe_interval: float = 10.0
+    sweep_interval: float = 2.0
+    observe_interval: float = 2.0
     cgroups: str = "auto"
     redis_url: str = field(default="", repr=False)
     key_prefix: str = "celeriac"
@@ -197,6 +199,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "keep_releases": ("CELERIAC_KEEP_RELEASES", _count),
     "max_removals": ("CELERIAC_MAX_REMOVALS", _limit),
     "removal_grace": ("CELERIAC_REMOVAL_GRACE", parse_duration),
+    "sync_windows": ("CELERIAC_SYNC_WINDOWS", parse_windows),
     "concurrency": ("CELERIAC_CONCURRENCY", _count),
     "lease": ("CELERIAC_LEASE", _interval),
     "sweep_interval": ("CELERIAC_SWEEP_INTERVAL", _interval),

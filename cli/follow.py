@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Request = Callable[[], Mapping[str, Any]]
 
-_POLL = 0.3  # seconds; people see no difference below
+_POLL = 0.1  # seconds: what is asked for by hand is often done within half a second
 
 
 class RunLost(CeleriacError):  # noqa: N818 - an outcome, not a fault

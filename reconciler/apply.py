@@ -15,10 +15,13 @@ from celeriac.errors import CeleriacError
 from celeriac.process import CommandCancelledError
 from reconciler import ledger
 from reconciler.consequences import classify
+from reconciler.crashes import WATCHED
 from reconciler.engine import Engine
+from reconciler.hooks import Hooking
 from reconciler.recording import Attempt
 from reconciler.work import Work, outdated
 from runtimes.base import Runtime, RuntimeFailure, Superseded
+from sources import release_dir
 from specs.appstate import AppState
 from specs.model import AppSpec
 from state.events import Event
@@ -55,31 +58,43 @@ def _carry_out(engine: Engine, step: Step, attempt: Attempt) -> Work:
         return attempt.removed()
     if step.action == "restart":
         return attempt.brought(_restart(engine, step), None)
+    if step.task == "rollback" and step.digest:
+        return _take_back(engine, step, attempt)
     if step.task == "rollback":
         spec = _earlier(engine, step)
-        runtime = engine.runtime_for(spec)
-        return attempt.brought(runtime.upgrade(spec, step.from_version), spec)
+        return _upgrade(engine, engine.runtime_for(spec), spec, step, attempt)
     spec = _spec(engine, step)
     runtime = engine.runtime_for(spec)
+    hooking = Hooking(engine, attempt.claim, spec, runtime)
+    attempt.hooks += hooking.before()
     if step.task == "upgrade":
-        return _upgrade(engine, runtime, spec, step, attempt)
+        return _upgrade(engine, runtime, spec, step, attempt, hooking)
+    state, adopted = _brought(runtime, spec, step)
+    attempt.hooks += hooking.after()
+    return attempt.brought(state, spec, adopted)
+
+
+def _brought(runtime: Any, spec: AppSpec, step: Step) -> tuple[AppState, str]:
+    """Have the runtime do what the step says; the state, and the old name where one was taken over."""
     if step.action == "adopt" and hasattr(runtime, "adopt"):
-        return attempt.brought(runtime.adopt(spec, spec.renamed_from), spec, adopted=spec.renamed_from)
+        return runtime.adopt(spec, spec.renamed_from), spec.renamed_from
     if step.action == "adopt":
         state = runtime.deploy(spec)
         runtime.remove(spec.renamed_from)
-        return attempt.brought(state, spec, adopted=spec.renamed_from)
+        return state, spec.renamed_from
     if step.action == "record" and hasattr(runtime, "record"):
-        return attempt.brought(runtime.record(spec), spec)
+        return runtime.record(spec), ""
     if step.task == "reconfigure":
-        return attempt.brought(runtime.reconfigure(spec), spec)
-    return attempt.brought(runtime.deploy(spec), spec)
+        return runtime.reconfigure(spec), ""
+    return runtime.deploy(spec), ""
 
 
-def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attempt: Attempt) -> Work:
+def _upgrade(
+    engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attempt: Attempt, hooking: Hooking | None = None
+) -> Work:
     """Upgrade; when the new release does not become healthy, bring back the one before."""
     try:
-        return attempt.brought(runtime.upgrade(spec, step.from_version), spec)
+        state = runtime.upgrade(spec, step.from_version)
     except RuntimeFailure as error:
         if error.step == "build":  # nothing of the app has changed
             raise
@@ -87,6 +102,19 @@ def _upgrade(engine: Engine, runtime: Runtime, spec: AppSpec, step: Step, attemp
         if old is None:
             raise
         return _roll_back(engine, runtime, old, spec, attempt, error)
+    if hooking is not None:
+        attempt.hooks += hooking.after()
+    return attempt.brought(state, spec)
+
+
+def _take_back(engine: Engine, step: Step, attempt: Attempt) -> Work:
+    """Bring back what an upgrade replaced that went well and failed soon after."""
+    spec = _spec(engine, step)
+    seen = _observed(engine, step.app)
+    said = (seen.message if seen is not None and seen.status == "failed" else "") or step.payload.get("detail", "")
+    message = f"its processes ended again and again within {WATCHED / 60:.0f} minutes of the upgrade"
+    why = RuntimeFailure(step.app, "start", f"{message}: {said}" if said else message, reason="CrashLoop")
+    return attempt.taken_back(engine.runtime_for(spec).upgrade(spec, step.from_version), why)
 
 
 def _roll_back(
@@ -104,7 +132,7 @@ def _roll_back(
         return attempt.failed(
             both, _observed(engine, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
         )
-    return attempt.rolled_back(state, why, also=(_ended(start, engine.clock(), "ok"),))
+    return attempt.rolled_back(state, why, spec.version, also=(_ended(start, engine.clock(), "ok"),))
 
 
 def _ended(start: Event, now: float, result: str, error: str = "") -> Event:
@@ -122,9 +150,14 @@ def _spec(engine: Engine, step: Step) -> AppSpec:
 
 
 def _earlier(engine: Engine, step: Step) -> AppSpec:
-    """What a roll-back goes back to."""
+    """What a roll-back by hand goes back to: of what was in force here, something whose release is still there.
+
+    So it needs neither a source nor a build, and is quick.
+    """
     wanted = step.payload.get("to") or None
-    entries = engine.ledger.of(step.app)
+    state = _observed(engine, step.app)
+    builds = state is None or bool(state.path)  # a runtime without releases can always bring back what there was
+    entries = [entry for entry in engine.ledger.of(step.app) if not builds or _is_kept(engine, step.app, entry)]
     found = ledger.before(entries, step.from_digest, wanted)
     spec = engine.vault.get(found.digest) if found else None
     if spec is None:
@@ -138,6 +171,12 @@ def _earlier(engine: Engine, step: Step) -> AppSpec:
             hint=f"it has: {known}" if known else "nothing was in force here before",
         )
     return spec
+
+
+def _is_kept(engine: Engine, app: str, entry: ledger.Entry) -> bool:
+    """Whether the release of what was in force is still there."""
+    name = engine.release_of(entry)
+    return bool(name) and (release_dir(engine.settings.home, app, name) / "release.json").is_file()
 
 
 def _restart(engine: Engine, step: Step) -> AppState:

@@ -1,6 +1,7 @@
 """The periodic health checks of this node: all that are due, at once, each in its own interval.
 
-What a check finds is kept by the runtime, which tells it in the state it observes; here is only when to ask.
+What a check finds is kept by the runtime, which tells it in the state it observes; here is only when to ask. Several
+may be at it at a time: an app that answers slowly is asked once, and holds up no other.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from celeriac.errors import CeleriacError
@@ -17,19 +19,30 @@ from specs.model import AppSpec
 from state.health import HealthRecord
 
 _AT_ONCE = 16
+_CHOOSING = 10.0  # seconds that choosing whom to ask may take
+_LATE = 5.0  # seconds beyond its time-out after which nobody is asking an app any more
 
 
 def check(engine: Engine) -> int:
-    """Ask every app of this node whose interval has passed; return how many. Runtimes that ask nobody have none."""
+    """Ask every app of this node whose interval has passed; return how many. Runtimes that ask nobody have none.
+
+    A runtime that looks after its releases is given some time for that, too.
+    """
+    asked = ask_those_due(engine)
+    verify: Any = getattr(engine.runtime, "verify", None)
+    if verify is not None:
+        verify()
+    return asked
+
+
+def ask_those_due(engine: Engine) -> int:
+    """Ask every app of this node whose interval has passed; return how many."""
     ask: Any = getattr(engine.runtime, "check", None)
     if ask is None:
         return 0
     node = engine.settings.node
     live = engine.live.node(node)
-    known = engine.health.of(node)
-    now = engine.clock()
-    specs = {name: engine.vault.get(state.digest) for name, state in live.items() if state.status == "running"}
-    wanted = due_checks(specs, known, live, now)
+    wanted, known = _chosen(engine, live)
     if not wanted:
         return 0
     with ThreadPoolExecutor(min(_AT_ONCE, len(wanted))) as pool:
@@ -38,6 +51,25 @@ def check(engine: Engine) -> int:
         )
     engine.health.write(node, found, [name for name in known if name not in live])
     return len(found)
+
+
+def _chosen(engine: Engine, live: Mapping[str, AppState]) -> tuple[list[AppSpec], dict[str, HealthRecord]]:
+    """Whom to ask, noted down so that nobody else does; and what was known before."""
+    node = engine.settings.node
+    lease = engine.leases.acquire(f"checks@{node}", engine.owner(), _CHOOSING)
+    if lease is None:  # another is choosing this very moment
+        return [], {}
+    try:
+        known = engine.health.of(node)
+        now = engine.clock()
+        specs = {name: engine.vault.get(state.digest) for name, state in live.items() if state.status == "running"}
+        wanted = due_checks(specs, known, live, now)
+        marks = {s.name: replace(known.get(s.name, HealthRecord(False)), asked_at=now) for s in wanted}
+        if marks:
+            engine.health.write(node, marks)
+        return wanted, known
+    finally:
+        engine.leases.release(lease)
 
 
 def due_checks(
@@ -54,11 +86,21 @@ def due_checks(
         and spec.health is not None
         and (
             (record := known.get(name)) is None
-            or record.digest != live[name].digest
-            or live[name].health == "unknown"
-            or now - record.checked_at >= spec.health.interval
+            or (
+                not _is_asked(record, spec.health.timeout, now)
+                and (
+                    record.digest != live[name].digest
+                    or live[name].health == "unknown"
+                    or now - record.checked_at >= spec.health.interval
+                )
+            )
         )
     ]
+
+
+def _is_asked(record: HealthRecord, timeout: float, now: float) -> bool:
+    """Whether somebody is asking, or died while at it not long ago."""
+    return record.asked_at > record.checked_at and now - record.asked_at < timeout + _LATE
 
 
 def _ask(ask: Any, spec: AppSpec, before: HealthRecord | None, digest: str) -> HealthRecord:

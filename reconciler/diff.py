@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from reconciler.crashes import is_over
 from reconciler.engine import Engine
 from reconciler.known import policy_for
 from reconciler.parse import unstaged
@@ -133,6 +134,9 @@ def _note(
     for suspended, suspension in policy.suspensions.items():
         if suspension.until > policy.now:
             engine.due.schedule(f"suspension:{suspended}", suspension.until, pipe=effects)
+    for (app_name, node), upgrade in policy.upgrades.items():
+        if is_over(upgrade, policy.now) or app_name not in live:
+            engine.upgrades.drop(app_name, node, pipe=effects)
     for (app_name, node), outcome in policy.outcomes.items():
         gone = app_name not in apps and (app_name not in live or outcome.result != "failed")
         if gone or outcome.result in ("blocked", "superseded"):

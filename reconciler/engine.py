@@ -17,11 +17,13 @@ from typing import Any
 
 from celeriac.errors import CeleriacError
 from reconciler.keeper import Keeper
+from reconciler.ledger import Entry
 from reconciler.parts import Parts
 from runtimes.base import Runtime, RuntimeContext
 from runtimes.isolation import DEFAULT, refuse_isolation
 from runtimes.registry import load_runtime
-from sources import build, resolve_processes
+from sources import build, prune_releases, resolve_processes
+from specs.digest import release_id
 from specs.formats import MAX_BYTES
 from specs.loader import load
 from specs.model import AppSpec
@@ -75,7 +77,7 @@ class Engine(Parts):
         context = RuntimeContext(
             home=home,
             node=self.settings.node,
-            build=self._build,
+            build=self.release,
             report=lambda phase: self.attending.report(phase),
             cancelled=lambda: self.attending.cancelled(),
             keep_releases=self.settings.keep_releases,
@@ -94,6 +96,19 @@ class Engine(Parts):
         """The whole spec with that digest: from the vault, else read again from the mirror; None when gone."""
         found = self.vault.get(digest) or self._read_again(name, digest)
         return replace(found, revision=revision) if found is not None and revision else found
+
+    def forget_releases(self, app: str, *names: str) -> None:
+        """Remove releases of `app` beyond those that are kept: the newest, those last in force, and `names`."""
+        keep = max(self.settings.keep_releases, 1)
+        in_force = dict.fromkeys(filter(None, map(self.release_of, self.ledger.of(app))))
+        prune_releases(self.settings.home, app, keep, protect=[*names, *list(in_force)[:keep]])
+
+    def release_of(self, entry: Entry) -> str:
+        """The name of the release folder that an entry of the ledger ran from; empty when that is not known."""
+        if entry.release:
+            return entry.release
+        spec = self.vault.get(entry.digest)
+        return release_id(spec) if spec is not None else ""
 
     def emit(self, event: Event, pipe: Any = None) -> None:
         """Let everybody know of `event`: Redis (with `pipe`, as part of it), signals, logs."""
@@ -114,8 +129,8 @@ class Engine(Parts):
         """A name for one delivery of one message to this process; no two are equal."""
         return f"{self.settings.node}:{os.getpid()}:{secrets.token_hex(4)}"
 
-    def _build(self, spec: AppSpec) -> Path:
-        """Build a release. Nothing is told of one that is there already."""
+    def release(self, spec: AppSpec) -> Path:
+        """The complete release folder of `spec`, built unless it is there. Nothing is told of one that is."""
         started: list[Event] = []
 
         def report(phase: str) -> None:

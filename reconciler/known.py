@@ -9,7 +9,9 @@ from reconciler.placement import nodes_gone
 from reconciler.planning import Live
 from reconciler.policy import Policy
 from reconciler.status import TOO_OLD, Known
+from specs.appstate import AppState
 from specs.desired import DesiredApp
+from specs.model import AppSpec
 from state.desired import Head
 
 
@@ -52,26 +54,28 @@ def policy_for(
     options = options or {}
     now, every = parts.store.now(), parts.nodes.all()
     gone_nodes = nodes_gone(every, now)
-    gone = {name: states for name, states in live.items() if name not in apps}
+    gone = {name: _last_specs(parts, states) for name, states in live.items() if name not in apps}
     return Policy(
         now=now,
         revision=head.revision,
         nodes={name: node.labels for name, node in every.items() if name not in gone_nodes},
         observed=frozenset(parts.live.observed()),
         outcomes=parts.outcomes.all(),
+        upgrades=parts.upgrades.all(),
         suspensions=parts.holds.suspensions(),
         holds=parts.holds.holds(),
-        never_prune=frozenset(name for name in gone if _keeps(parts, gone[name])),
+        never_prune=frozenset(name for name, specs in gone.items() if any(not spec.prune for spec in specs)),
         max_removals=parts.settings.max_removals,
         removals_allowed=parts.holds.removals_allowed(),
         pending_removals=parts.holds.pending_removals(),
         apps_dir_found=head.apps_dir_found,
+        windows=parts.settings.sync_windows,
+        last_windows={name: spec.windows for name, specs in gone.items() for spec in specs if spec.windows},
         force=bool(options.get("force")),
         only=str(options.get("only", "")),
     )
 
 
-def _keeps(parts: Parts, states: Mapping[str, object]) -> bool:
-    """Whether the last spec of an app that is gone from Git says `prune: false`."""
-    specs = (parts.vault.get(str(getattr(state, "digest", ""))) for state in states.values())
-    return any(spec is not None and not spec.prune for spec in specs)
+def _last_specs(parts: Parts, states: Mapping[str, AppState]) -> list[AppSpec]:
+    """The specs that an app which is gone from Git still runs by, as far as this node knows them."""
+    return [spec for state in states.values() if (spec := parts.vault.get(state.digest)) is not None]

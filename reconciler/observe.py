@@ -6,13 +6,15 @@ drifted is noted as due, and the next run plans the repair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from celeriac.errors import CeleriacError
+from reconciler.check import ask_those_due
 from reconciler.engine import Engine
 from reconciler.known import policy_for
 from reconciler.planning import plan
+from reconciler.remember import remember
 from reconciler.tidy import tidy
 from reconciler.work import Work
 from specs.appstate import AppState
@@ -34,16 +36,26 @@ def observe_step(engine: Engine, claim: Claim) -> Work:
 
 def observe(engine: Engine) -> Mapping[str, AppState]:
     """Observe outside of a run; what drifted from Git is noted, to be looked at by a run soon."""
+    states = _observed(engine)
+    unknown = any(state.status == "running" and state.health == "unknown" for state in states.values())
+    # What was started anew, as after a crash, is asked at once, so that it is known to be well again within moments.
+    if unknown and ask_those_due(engine):
+        states = _observed(engine)
+    tidy(engine, states)
+    return states
+
+
+def _observed(engine: Engine) -> Mapping[str, AppState]:
+    """Look, and tell what is news."""
     node = engine.settings.node
     before = engine.live.node(node)
     states, news = look(engine)
     if news:
-        _tell_changes(engine, before, states)
+        _tell_changes(engine, before, states, _changed_by_us(engine, before, states))
         if engine.runs.current() is None:
             _note_drift(engine, node)
         else:  # a run in progress changes things itself: looked at again after it
             engine.live.unsettle(node)
-    tidy(engine, states)
     return states
 
 
@@ -55,6 +67,8 @@ def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
         revive()
     _tell_overruns(engine)
     states = runtime.current_state()
+    if engine.settings.node not in engine.live.observed():
+        remember(engine, states)
     return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
 
 
@@ -95,14 +109,30 @@ def _note_drift(engine: Engine, node: str) -> None:
         engine.due.schedule(f"drift:{node}", engine.store.now())
 
 
-def _tell_changes(engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState]) -> None:
-    """An event for each app that went up or down by itself."""
+def _changed_by_us(engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState]) -> set[str]:
+    """Those of the apps which look as if somebody had changed them that a step is at, or has just ended."""
+    suspects = [name for name in before.keys() | now.keys() if drift_of(before.get(name), now.get(name))]
+    if not suspects:
+        return set()
+    node = engine.settings.node
+    told = engine.live.node(node)  # what a step told since we looked is newer, and stays
+    return {n for n in suspects if engine.leases.holder(f"{n}@{node}") is not None or told.get(n) != now.get(n)}
+
+
+def _tell_changes(
+    engine: Engine, before: Mapping[str, AppState], now: Mapping[str, AppState], by_us: Collection[str]
+) -> None:
+    """An event for each app that went up or down, or of which something was changed on the node not `by_us`."""
     at = engine.clock()
+    ended: dict[str, str] = {}
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
+        drift = "" if name in by_us else drift_of(old, new)
+        if drift and old is not None and new is not None and _has_ended(old, new):
+            ended[name] = new.digest
         was = (old.status, old.health) if old else ("absent", "unknown")
         is_now = (new.status, new.health) if new else ("absent", "unknown")
-        if was == is_now or (old is None and new is not None and new.status == "running"):
+        if not drift and (was == is_now or (old is None and new is not None and new.status == "running")):
             continue
         engine.emit(
             Event(
@@ -112,6 +142,33 @@ def _tell_changes(engine: Engine, before: Mapping[str, AppState], now: Mapping[s
                 node=engine.settings.node,
                 result=is_now[1] if is_now[0] == "running" else is_now[0],
                 error=new.message if new and is_now != ("running", "healthy") else "",
-                extra={"was": f"{was[0]}, {was[1]}", "now": f"{is_now[0]}, {is_now[1]}"},
+                extra={
+                    "was": f"{was[0]}, {was[1]}",
+                    "now": f"{is_now[0]}, {is_now[1]}",
+                    **({"drift": drift} if drift else {}),
+                },
             )
         )
+    engine.upgrades.ended(engine.settings.node, ended, at)
+
+
+def drift_of(old: AppState | None, new: AppState | None) -> str:
+    """What is not as Celeriac left it, where that is news and no step's doing; empty for nothing. Pure."""
+    if new is None:
+        return "it is not there any more" if old is not None else ""
+    if new.drift:
+        return new.drift if old is None or old.drift != new.drift else ""
+    if old is not None and _has_ended(old, new):
+        return "a process ended by itself"
+    return ""
+
+
+def _has_ended(old: AppState, new: AppState) -> bool:
+    """Whether a process of the app ended with nobody asking for it: it was given up, or is another one now. Pure."""
+    if new.drift or old.digest != new.digest:
+        return False
+    if new.status == "failed":
+        return old.status != "failed"
+    if old.started_at is None:
+        return False
+    return new.started_at > old.started_at if new.started_at is not None else new.status == "starting"

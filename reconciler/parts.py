@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from celeriac.settings import Settings
-from reconciler.ledger import Ledger
+from reconciler.ledger import KEPT, Ledger
 from specs.vault import SpecVault
 from state.desired import Desired
 from state.due import Due
@@ -17,6 +17,7 @@ from state.events import Events
 from state.health import HealthBook
 from state.history import History
 from state.holds import Holds
+from state.hooks import HookBook
 from state.lease import Leases
 from state.live import Live
 from state.nodes import Nodes
@@ -24,6 +25,7 @@ from state.outcomes import Outcomes
 from state.pulse import Pulse
 from state.runs import Runs
 from state.store import Store, open_store
+from state.upgrades import Upgrades
 
 
 @dataclass
@@ -63,6 +65,11 @@ class Parts:
         return Outcomes(self.store)
 
     @cached_property
+    def upgrades(self) -> Upgrades:
+        """The last upgrades, while they are watched."""
+        return Upgrades(self.store)
+
+    @cached_property
     def due(self) -> Due:
         """What must be looked at later."""
         return Due(self.store)
@@ -71,6 +78,11 @@ class Parts:
     def holds(self) -> Holds:
         """What people said by hand."""
         return Holds(self.store)
+
+    @cached_property
+    def hooks(self) -> HookBook:
+        """Which hooks ran in which run."""
+        return HookBook(self.store)
 
     @cached_property
     def events(self) -> Events:
@@ -105,4 +117,4 @@ class Parts:
     @cached_property
     def ledger(self) -> Ledger:
         """What was in force before, on this node's disk."""
-        return Ledger(self.settings.home)
+        return Ledger(self.settings.home, max(KEPT, self.settings.keep_releases))

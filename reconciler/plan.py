@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
 
-Action = Literal["deploy", "upgrade", "reconfigure", "repair", "record", "adopt", "remove"]
+Action = Literal["deploy", "upgrade", "reconfigure", "repair", "record", "adopt", "rollback", "remove"]
 
 TASKS: Mapping[Action, str] = {
     "deploy": "deploy",
@@ -18,15 +18,20 @@ TASKS: Mapping[Action, str] = {
     "upgrade": "upgrade",
     "reconfigure": "reconfigure",
     "record": "reconfigure",
+    "rollback": "rollback",
     "remove": "remove",
 }
+
+WITH_HOOKS: frozenset[str] = frozenset({"deploy", "upgrade", "adopt"})
+"""What hooks are run around. A repair brings nothing new; a roll-back must be quick, and no hook undoes another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One thing to do to one app on one node, after everything in `needs` (keys `app@node`) went well.
 
-    `digest` is the spec to bring about (empty for remove), `from_digest` the one that is live.
+    `digest` is the spec to bring about (empty for remove), `from_digest` the one that is live. `detail` says in words
+    what led to it, where `reason` does not say all; `hooks` names the commands that are run around it.
     """
 
     app: str
@@ -38,6 +43,8 @@ class Change:
     from_digest: str = ""
     reason: str = ""
     needs: tuple[str, ...] = ()
+    detail: str = ""
+    hooks: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -91,6 +98,8 @@ class Plan:
                     "version": change.version,
                     "reason": change.reason,
                     "after": [need.rsplit("@", 1)[0] for need in change.needs],
+                    "detail": change.detail,
+                    "hooks": list(change.hooks),
                 }
                 for change in self.changes
             ],
@@ -110,5 +119,6 @@ class Plan:
 
 
 def identify(changes: tuple[Change, ...]) -> str:
-    """The id of a plan: equal for equal changes, whatever the revision that asks for them."""
-    return hashlib.sha256(msgspec.json.encode([msgspec.to_builtins(c) for c in changes])).hexdigest()[:12]
+    """The id of a plan: equal for equal changes, whatever the revision that asks for them, and whatever led to them."""
+    alike = [msgspec.to_builtins(replace(change, detail="")) for change in changes]
+    return hashlib.sha256(msgspec.json.encode(alike)).hexdigest()[:12]

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from reconciler.crashes import failed_later
 from reconciler.placement import place
-from reconciler.plan import Action, Change, Held, Plan, identify
+from reconciler.plan import WITH_HOOKS, Action, Change, Held, Plan, identify
 from reconciler.policy import Policy
 from specs.appstate import AppState
 from specs.desired import DesiredApp
@@ -19,6 +20,9 @@ from specs.digest import Digest
 from state.outcomes import Outcome
 
 Live = Mapping[str, Mapping[str, AppState]]
+
+_HEALING = ("repair", "rollback", "adopt")
+"""What is done for an app that does not run as it should, though what Git wants may have to wait."""
 
 
 def plan(desired: Mapping[str, DesiredApp], live: Live, policy: Policy | None = None) -> Plan:
@@ -80,8 +84,11 @@ def _desired_changes(
     if left:
         suspended = policy.suspended(app.name, app.suspend, suspended_until(app))
         for node in left:
+            closed = policy.closed_until(app.windows)
             if suspended:
                 yield Held(app.name, node, "Suspended", suspended, pending="remove")
+            elif closed is not None:
+                yield _closed(app.name, node, "remove", closed)
             else:
                 yield _change(app.name, node, "remove", states[node], "Moved")
 
@@ -94,7 +101,7 @@ def _decide(
     desired: Mapping[str, DesiredApp],
     policy: Policy,
 ) -> Change | Held | None:
-    found = _difference(app, state, node, live, desired)
+    found = _taken_back(app, state, node, policy) or _difference(app, state, node, live, desired)
     if found is None:
         return None
     if not policy.knows(node):
@@ -106,18 +113,47 @@ def _decide(
     outcome = policy.outcomes.get((app.name, node))
     kept = hold is not None and hold.digest == app.digest
     waits = _waits(outcome, found.digest, policy)
-    if state is not None and (kept or waits) and found.action not in ("repair", "adopt") and _down(state):
+    closed = policy.closed_until(app.windows)
+    if state is not None and (kept or waits or closed is not None) and found.action not in _HEALING and _down(state):
         # What ran before is restored while the desired one must wait.
-        found = _change(app.name, node, "repair", state, "Drift", digest=state.digest, version=state.version)
+        found = _repair(app.name, node, state, "Drift", digest=state.digest, version=state.version)
         kept, waits = False, _waits(outcome, found.digest, policy)
-    if kept and hold is not None and found.digest == app.digest and found.action != "repair":
+    if kept and hold is not None and found.digest == app.digest and found.action not in _HEALING:
         message = f"{hold.reason or 'held by hand'}, until its spec changes"
         return Held(app.name, node, "HeldByHand", message, pending=found.action)
     if waits and outcome is not None:
         reason = "RolledBack" if outcome.result == "rolled_back" else "BackOff"
         message = outcome.message or "failed before"
         return Held(app.name, node, reason, message, pending=found.action, until=outcome.not_before)
-    return found
+    if closed is not None and not _passes_windows(app, found, live, policy):
+        return _closed(app.name, node, found.action, closed)
+    return replace(found, hooks=app.hooks) if found.action in WITH_HOOKS else found
+
+
+def _passes_windows(app: DesiredApp, found: Change, live: Live, policy: Policy) -> bool:
+    """Whether a change is none that sync windows are about: it brings nothing new, or goes on where one was cut off."""
+    if found.action in ("repair", "rollback", "record"):
+        return True
+    if found.action == "adopt":
+        return not _up({found.node: live[app.renamed_from][found.node]})
+    lost = [state for node, state in live.get(app.name, {}).items() if node not in policy.nodes]
+    return found.action == "deploy" and any(state.digest == found.digest for state in lost)
+
+
+def _closed(app: str, node: str, pending: str, until: float) -> Held:
+    when = f"until {datetime.fromtimestamp(until, UTC):%Y-%m-%dT%H:%M:%SZ}" if until else "for as long as can be told"
+    return Held(app, node, "SyncWindow", f"held back by a sync window {when}", pending=pending, until=until)
+
+
+def _taken_back(app: DesiredApp, state: AppState | None, node: str, policy: Policy) -> Change | None:
+    """The roll-back of an upgrade that failed after it had gone well, while Git still asks for just that."""
+    upgrade = policy.upgrades.get((app.name, node))
+    if upgrade is None or state is None or state.digest != app.digest or not failed_later(upgrade, state, policy.now):
+        return None
+    change = _change(
+        app.name, node, "rollback", state, "CrashLoop", digest=upgrade.from_digest, version=upgrade.from_version
+    )
+    return replace(change, detail=state.message)
 
 
 def _difference(
@@ -139,7 +175,7 @@ def _difference(
         return _change(app.name, node, "reconfigure", state, "EnvChanged", digest=app.digest, version=app.version)
     if _down(state):
         reason = "Unhealthy" if state.status == "running" else "NotRunning"
-        return _change(app.name, node, "repair", state, reason, digest=app.digest, version=app.version)
+        return _repair(app.name, node, state, reason, digest=app.digest, version=app.version)
     if wanted.record != has.record:
         return _change(app.name, node, "record", state, "RecordChanged", digest=app.digest, version=app.version)
     return None
@@ -191,6 +227,8 @@ def _removals(
                 else:
                     message = "the apps folder is missing from the repository, so nothing is removed"
                     yield Held(name, node, "AppsFolderMissing", message, pending="remove")
+            elif (closed := policy.closed_until(policy.last_windows.get(name, ()))) is not None:
+                yield _closed(name, node, "remove", closed)
             elif node in policy.nodes and policy.knows(node):
                 yield _change(name, node, "remove", state, "GoneFromGit")
 
@@ -311,6 +349,11 @@ def suspended_until(app: DesiredApp) -> float:
         return 0.0
     moment = datetime.fromisoformat(app.suspend.until)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _repair(app: str, node: str, state: AppState, reason: str, *, digest: str, version: str) -> Change:
+    change = _change(app, node, "repair", state, "Drift" if state.drift else reason, digest=digest, version=version)
+    return replace(change, detail=state.drift or state.message)
 
 
 def _change(

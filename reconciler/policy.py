@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from celeriac.windows import Window, held_until
 from specs.model import Suspend
 from state.holds import Hold, Suspension
 from state.outcomes import Outcome
+from state.upgrades import Upgrade
 
 EVERYTHING = "*"
 
@@ -21,6 +23,7 @@ class Policy:
 
     `nodes` maps each live node to its labels; `observed` holds those whose live state is known.
     `never_prune` holds the apps, gone from Git, whose last spec said `prune: false`.
+    `windows` are the sync windows of everything, `last_windows` those of apps that are gone from Git.
     `pending_removals` are apps whose removal already waits to be acknowledged: a later commit does not do that.
     `max_removals` None means the default of DESIGN section 3: more than 3 apps and more than 30 %.
     """
@@ -30,6 +33,7 @@ class Policy:
     nodes: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"local": {}})
     observed: frozenset[str] | None = None
     outcomes: Mapping[tuple[str, str], Outcome] = field(default_factory=dict)
+    upgrades: Mapping[tuple[str, str], Upgrade] = field(default_factory=dict)
     suspensions: Mapping[str, Suspension] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
     never_prune: frozenset[str] = frozenset()
@@ -37,6 +41,8 @@ class Policy:
     removals_allowed: str = ""
     pending_removals: frozenset[str] = frozenset()
     apps_dir_found: bool = True
+    windows: tuple[Window, ...] = ()
+    last_windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
     force: bool = False
     only: str = ""
 
@@ -56,6 +62,12 @@ class Policy:
             if suspension and (not suspension.until or suspension.until > self.now):
                 return suspension.reason or ("everything is suspended" if name == EVERYTHING else "suspended by hand")
         return ""
+
+    def closed_until(self, windows: tuple[Window, ...]) -> float | None:
+        """When the sync windows of an app, and those of everything, let it be changed: None for now, 0 for never."""
+        if self.force or not (windows or self.windows):
+            return None
+        return held_until(self.now, self.windows, windows)
 
     @property
     def removals_acknowledged(self) -> bool:

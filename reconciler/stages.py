@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 STAGES = {
     "fetching": "build",
     "building": "build",
+    "hook": "hook",
     "stopping": "switch",
     "switching": "switch",
     "starting": "switch",

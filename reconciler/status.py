@@ -17,7 +17,7 @@ from reconciler.policy import Policy
 from specs.appstate import AppState
 from specs.desired import DesiredApp
 from state.desired import Head, RemoteStatus
-from state.outcomes import Outcome
+from state.outcomes import POST_DEPLOY_FAILED, Outcome
 from state.steps import StepRecord
 
 TOO_OLD = 60.0
@@ -204,6 +204,8 @@ def _sync(
         return "unknown", "NotObserved", f"{', '.join(sorted(stale))} has not said lately what runs there"
     if any((state.status, state.health) != ("running", "healthy") for state in states.values()):
         return "unknown", "HealthUnknown", "no health check has passed yet"
+    if bad is not None and bad.reason == POST_DEPLOY_FAILED:
+        return "synced", bad.reason, bad.message
     return "synced", "", ""
 
 
@@ -215,7 +217,10 @@ def _worst(states: Mapping[str, AppState]) -> AppState | None:
 
 
 def _degraded(one: Standing) -> bool:
-    return one.sync not in ("synced", "suspended") or one.status == "failed" or one.health == "unhealthy"
+    waits = one.sync in ("synced", "suspended") or one.reason == "SyncWindow"
+    if not waits or one.reason == POST_DEPLOY_FAILED:
+        return True
+    return one.status == "failed" or one.health == "unhealthy"
 
 
 def _by_app(entries: Iterable[Any]) -> dict[str, list[Any]]:

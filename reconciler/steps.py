@@ -66,7 +66,7 @@ def change_step(change: Change, revision: str, since: Mapping[str, float] | None
         revision=revision,
         reason=change.reason,
         needs=change.needs,
-        payload={"since": dict(since)} if since else {},
+        payload={**({"since": dict(since)} if since else {}), **({"detail": change.detail} if change.detail else {})},
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from reconciler.planning import suspended_until
 from reconciler.status import Standing
 from specs.desired import DesiredApp
-from state.outcomes import Outcome
+from specs.model import HOOK_LOG
+from state.outcomes import POST_DEPLOY_FAILED, Outcome
 
 _OUT_OF_MEMORY = "OutOfMemory"
 _FIX = {
@@ -22,6 +23,7 @@ _FIX = {
     "NotObserved": "see that the node's worker runs: celeriac nodes",
     "NodeDown": "start the node's worker again: celeriac nodes; or let it move: placement.failover",
     "NoNode": "see which nodes there are: celeriac nodes; or change its placement",
+    "SyncWindow": "it is done by itself when the window opens; now with: celeriac sync --force --app {name}",
     "GoneFromGit": "the next sync removes it",
     "Renamed": "see to the app that takes over; this one goes when that is healthy",
     "HealthUnknown": "the next health check tells",
@@ -48,6 +50,8 @@ def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Out
     runs = standing.state
     if standing.reason == _OUT_OF_MEMORY and runs is not None and runs.status == "running" and bad is None:
         return f"{name} {runs.version} used more memory than it may, was killed for that, and was started again."
+    if standing.reason == POST_DEPLOY_FAILED:
+        return f"{name} {runs.version if runs else ''} runs as Git says and is healthy; its post_deploy failed."
     if standing.sync == "synced":
         return f"{name} {runs.version if runs else ''} runs as Git says and is healthy."
     if app is None:
@@ -75,6 +79,8 @@ def _next(name: str, app: DesiredApp | None, standing: Standing, bad: Outcome | 
         raised = f"raise limits.memory in {app.path if app else 'its spec'} and push, if it needs more"
         retried = _retry(bad, now) if bad is not None and standing.sync == "out_of_sync" else ""
         return "; ".join(filter(None, (raised, f"else see what it keeps: celeriac logs {name}", retried)))
+    if standing.reason == POST_DEPLOY_FAILED:
+        return f"see what it said: celeriac logs {name} -p {HOOK_LOG}; it is run again with the next version"
     if standing.sync == "synced":
         return ""
     if standing.sync == "suspended" and app is not None and _suspended_in_spec(app, now):

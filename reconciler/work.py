@@ -170,6 +170,8 @@ def outdated(step: Step, desired: str | None) -> bool:
         return desired is not None and step.action == "remove" and step.reason == "GoneFromGit"
     if step.action == "repair" and step.digest == step.from_digest:
         return desired is None
+    if step.action == "rollback":
+        return desired is None or (desired != "" and desired != step.from_digest)
     return desired is None or (desired != "" and desired != step.digest)
 
 

@@ -56,7 +56,7 @@ class Bringer:
             return False
         if not self._started_for(applied, processes):
             return False
-        if applied.venv and not (Path(applied.release) / "venv" / "bin" / "python").exists():
+        if node.damaged(applied):
             return False
         wanted = described(applied, spec)
         node.context.report("probing")
@@ -120,5 +120,6 @@ class Bringer:
         releases.drop_current(folder)
         shutil.rmtree(folder / "run", ignore_errors=True)
         (folder / "health.json").unlink(missing_ok=True)
+        (folder / "integrity.json").unlink(missing_ok=True)
         inheritance.drop_heir(folder)
         node.store.drop(name)  # last: until here a repeated removal finds it

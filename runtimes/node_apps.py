@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from runtimes import strays
 from runtimes.applied import Applied, AppliedStore
@@ -45,6 +46,12 @@ class NodeApps:
     def processes(self, applied: Applied) -> dict[str, ProcessInfo]:
         """The processes of the app as the supervisor sees them."""
         return self.supervisor.group(applied.name, applied.processes)
+
+    def damaged(self, applied: Applied) -> bool:
+        """Whether the app's release must be built anew before anything can be started from it."""
+        if applied.venv and not (Path(applied.release) / "venv" / "bin" / "python").exists():
+            return True
+        return bool(self.observer.integrity.damage(applied)) and bool(self.observer.integrity.look(applied))
 
     def own_pids(self, *names: str) -> set[int]:
         """Every living process of the apps `names`."""

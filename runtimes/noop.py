@@ -42,6 +42,7 @@ class NoopRuntime:
     """Remembers what it was told to run, on disk, and says so. Hosts apps of every isolation."""
 
     isolations: frozenset[Isolation] = frozenset({"process", "embedded"})
+    runs_hooks = False
 
     def __init__(self, context: RuntimeContext) -> None:
         self.context = context

@@ -18,6 +18,7 @@ import psutil
 from runtimes import logs, overruns, strays
 from runtimes.applied import Applied, AppliedStore
 from runtimes.files import write_atomic
+from runtimes.integrity import Integrity
 from runtimes.overruns import Overrun
 from runtimes.strays import RunStamp
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
@@ -29,11 +30,15 @@ _LAST_LINES = 5
 
 
 class HealthRecord(msgspec.Struct, frozen=True):
-    """What the last health check of an app found. `processes` are those it was about, as `pid:start`."""
+    """What the last health check of an app found. `processes` are those it was about, as `pid:start`.
+
+    `passed`: these very processes were healthy once. Until then their failures do not tell that they are well.
+    """
 
     processes: dict[str, str]
     failures: int = 0
     message: str = ""
+    passed: bool = True
 
 
 _record_decoder = msgspec.json.Decoder(HealthRecord)
@@ -78,6 +83,7 @@ def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
     """What the facts mean. `last_lines` are told where a process gave up."""
     applied = facts.applied
     status, health, message = _judge(facts, last_lines)
+    drift = facts.drift or _stopped_by_hand(facts)
     killed = _killed(facts)
     if facts.drift:
         status, message = "failed", f"{facts.drift}: to be restored"
@@ -105,6 +111,7 @@ def state_of(facts: Facts, last_lines: tuple[str, ...] = ()) -> AppState:
         icon=applied.icon,
         reason="OutOfMemory" if killed and not facts.drift else "",
         limits=_limits(facts),
+        drift=drift,
     )
 
 
@@ -152,13 +159,25 @@ def _judge(facts: Facts, last_lines: tuple[str, ...]) -> tuple[Status, HealthSta
     return "stopped", "unknown", "stopped on request" if applied.phase == "stopped" else "stopped"
 
 
+def _stopped_by_hand(facts: Facts) -> str:
+    """What somebody stopped, or took away, behind Celeriac's back; empty when nobody did."""
+    applied, processes = facts.applied, facts.processes
+    if processes is None or applied.phase != "running":
+        return ""
+    gone = [name for name in applied.processes if name not in processes]
+    if gone:
+        return f"{', '.join(gone)} was taken from the supervisor"
+    stopped = [name for name in applied.processes if processes[name].state in {"STOPPED", "STOPPING"}]
+    return f"{', '.join(stopped)} was stopped by hand" if stopped else ""
+
+
 def _judge_up(facts: Facts, known: Mapping[str, ProcessInfo]) -> tuple[Status, HealthStatus, str]:
     applied, record = facts.applied, facts.health
     health: HealthStatus = "unknown"
     message = applied.message
     threshold = applied.health.threshold if applied.health else 1
     if record is not None and record.processes == identities(known):
-        health = "healthy" if record.failures < threshold else "unhealthy"
+        health = "unhealthy" if record.failures >= threshold else "healthy" if record.passed else "unknown"
         message = record.message or message
     elif applied.health is None and all(info.state == "RUNNING" for info in known.values()):
         health = "healthy"  # the supervisor says RUNNING of what stayed up for 5 s
@@ -203,6 +222,7 @@ class Observer:
         self._supervisor = supervisor
         self._digests: dict[str, str] = {}
         self._records: dict[str, tuple[tuple[int, int], HealthRecord | None]] = {}
+        self.integrity = Integrity(home)
 
     def all(self) -> dict[str, AppState]:
         """The state of every app of which something is applied."""
@@ -284,6 +304,9 @@ class Observer:
             return "the link to its release was changed"
         if applied.venv and not os.path.exists(f"{applied.release}/venv/bin/python"):  # noqa: PTH110
             return "its virtual environment is gone"
+        damage = self.integrity.damage(applied)
+        if damage:
+            return damage
         if self._store.env_sha256(applied.name) != applied.env_sha256:
             return "its environment file was changed"
         return ""

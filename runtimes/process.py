@@ -20,6 +20,7 @@ The work itself is in `bringing` (one app), `switching` and `starting` (its two 
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from runtimes import overruns
@@ -150,12 +151,35 @@ class ProcessRuntime:
             return ProbeResult(False, f"{', '.join(down) or spec.name} does not run")
         result = self._starter.probe(replace(applied, health=spec.health), None)
         known = self.observer.record(spec.name)
-        same = known is not None and known.processes == identities(processes)
-        failures = 0 if result.ok else (known.failures if known is not None and same else 0) + 1
+        if known is None or known.processes != identities(processes):
+            known = HealthRecord({}, passed=False)
+        age = time.time() - max(info.started for info in processes.values())
+        starting = not known.passed and spec.health is not None and age < spec.health.grace
         self.observer.put_record(
-            spec.name, HealthRecord(identities(processes), failures, "" if result.ok else result.message)
+            spec.name,
+            HealthRecord(
+                identities(processes),
+                failures=0 if result.ok or starting else known.failures + 1,
+                message="" if result.ok else result.message,
+                passed=result.ok or known.passed,
+            ),
         )
         return result
+
+    def verify(self, seconds: float = 1.0) -> int:
+        """Look whether the releases that run are as they were built, those that are due; how many were looked at.
+
+        Ends after about so many seconds; the rest is for the next call.
+        """
+        end = time.monotonic() + seconds
+        looked = 0
+        for applied in self.store.all().values():
+            if self.observer.integrity.due(applied):
+                self.observer.integrity.look(applied)
+                looked += 1
+                if time.monotonic() > end:
+                    break
+        return looked
 
     def stop(self, name: str) -> None:
         """Stop the app and keep it stopped until it is deployed or restarted."""

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -45,9 +47,20 @@ def drop_current(app_folder: Path) -> None:
     current_link(app_folder).unlink(missing_ok=True)
 
 
-def discard(release: Path) -> None:
-    """Remove a release that is damaged. Killed at any point, it is complete as before or absent, never half there."""
+@contextlib.contextmanager
+def replaced(release: Path) -> Iterator[None]:
+    """Have a damaged release out of the way while it is built anew; it is put back when that fails.
+
+    Killed at any point, there is a release at its place or none, and never half of one; what is left aside goes when
+    it is built. `sources.build` looks there for what must not be taken from a cache again.
+    """
     aside = release.with_name(f".{release.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)  # of one that was killed here before
     release.rename(aside)
-    shutil.rmtree(aside)
+    try:
+        yield
+    except BaseException:
+        if not release.exists():
+            aside.rename(release)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

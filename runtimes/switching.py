@@ -33,10 +33,9 @@ class Switcher:
         context.report("building")
         try:
             release = context.build(spec)
-            known = applied is not None and applied.venv and Path(applied.release) == release
-            if known and not (release / "venv" / "bin" / "python").exists():
-                releases.discard(release)
-                release = context.build(spec)
+            if applied is not None and Path(applied.release) == release and self._node.damaged(applied):
+                with releases.replaced(release):
+                    release = context.build(spec)
             return release, context.resolve(spec, release)
         except (RuntimeFailure, Superseded):
             raise

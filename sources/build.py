@@ -6,6 +6,7 @@ that folder goes, at the latest with the app's next build, which a lock per app 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import secrets
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from celeriac import fingerprint
 from sources import git, pypi, release
 from sources.failure import BuildFailed
 from sources.installer import make_venv, uv_version
@@ -78,14 +80,31 @@ def _build(
     try:
         workshop = Workshop(home, folder, deadline=deadline, cancelled=cancelled, report=report)
         distribution, source = _install(spec, workshop)
+        aside = target.with_name(f".{target.name}.damaged")  # see runtimes.releases
+        if _has_damage_of(aside, folder):
+            discard(workshop.uv_cache)  # releases share their files with it, so it is damaged, too
+            discard(folder)
+            folder.mkdir(mode=0o755)
+            distribution, source = _install(spec, workshop)
         (workshop.venv / ".lock").unlink(missing_ok=True)  # uv's own, writable for all
         discard(folder / ".scratch")
         workshop.check()
+        fingerprint.write(folder)
         write_manifest(folder, _manifest(spec, workshop, target.name, distribution, source))
         folder.rename(target)
         _sync(target.parent)
+        discard(aside)
     finally:
         discard(folder)
+
+
+def _has_damage_of(damaged: Path, folder: Path) -> bool:
+    """Whether `folder` got a file that was changed in the release `damaged`: then it came so from uv's cache."""
+    for path in fingerprint.changed(damaged, most=1000):
+        with contextlib.suppress(OSError):
+            if not (damaged / path).is_symlink() and (damaged / path).samefile(folder / path):
+                return True
+    return False
 
 
 def _install(spec: AppSpec, workshop: Workshop) -> tuple[str, str]:

@@ -24,7 +24,8 @@ class AppState:
     `digest` is the one stamped in the live process where one runs (observed), else the one in
     the release manifest (applied). `path` is the release folder. `started_at` is UTC. `reason` is one
     CamelCase word for what `message` says, where there is one. `limits` says what holds the app to its limits,
-    such as `{"memory": "cgroup v2", "cpus": "affinity"}`: empty without limits, or when it does not run.
+    such as `{"memory": "cgroup v2", "cpus": "affinity"}`: empty without limits, or when it does not run. `drift`
+    says what was changed or stopped on the node by somebody else than Celeriac; empty when nothing was.
     """
 
     name: str
@@ -44,3 +45,4 @@ class AppState:
     icon: Icon = field(default_factory=Icon)
     reason: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
+    drift: str = ""

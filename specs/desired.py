@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from celeriac.windows import Window
 from specs import graph
 from specs.document import Position
 from specs.model import Icon, Isolation, Placement, Strategy, Suspend
@@ -24,8 +25,8 @@ class DesiredApp:
     """What the planner and the status need to know of one app.
 
     `problems` empty: valid. Otherwise the app is `invalid`, is left exactly as it runs, and
-    `version`, `digest` may be empty. `folder` is the folder's name below the apps folder.
-    `guessed` says that the file itself did not tell its name for certain. `positions` tells the line and
+    `version`, `digest` may be empty. `folder` is the folder's name below the apps folder, `hooks` names those that
+    the app has. `guessed` says that the file itself did not tell its name for certain. `positions` tells the line and
     column of the fields that other files may contradict.
     """
 
@@ -44,6 +45,8 @@ class DesiredApp:
     renamed_from: str = ""
     suspend: Suspend | None = None
     placement: Placement = field(default_factory=Placement)
+    hooks: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
     problems: tuple[Problem, ...] = ()
     guessed: bool = False
     positions: Mapping[str, Position] = field(default_factory=dict)

@@ -55,7 +55,7 @@ def digest(spec: AppSpec) -> Digest:
         "isolation": spec.isolation,
         "placement": spec.placement,
         "expose": spec.expose,
-        "hooks": spec.hooks,
+        "hooks": {"pre_deploy": spec.hooks.pre_deploy, "post_deploy": spec.hooks.post_deploy},
     }
     record = {
         "name": spec.name,
@@ -67,6 +67,8 @@ def digest(spec: AppSpec) -> Digest:
         "prune": spec.prune,
         "renamed_from": spec.renamed_from,
         "suspend": spec.suspend,
+        "hooks_timeout": spec.hooks.timeout,
+        "windows": spec.windows,
     }
     return Digest(_hash(release), _hash(dict(spec.env)), _hash(record))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from celeriac.units import parse_duration, parse_size
+from celeriac.units import format_duration, parse_duration, parse_size
 from specs.document import WrittenFloat, printable
 from specs.names import did_you_mean
 
@@ -170,9 +170,20 @@ class Amount(SpecField):
 class Duration(SpecField):
     """A span of time, in seconds once read."""
 
-    def __init__(self, about: str, *, default: str, zero: bool = False) -> None:
-        super().__init__(about, default=default)
+    def __init__(
+        self,
+        about: str,
+        *,
+        default: str | None = None,
+        zero: bool = False,
+        least: float = 0.0,
+        most: float | None = None,
+        required: bool = False,
+    ) -> None:
+        super().__init__(about, default=default, required=required)
         self._zero = zero
+        self._least = least
+        self._most = most
 
     def read(self, value: Any) -> float:
         if not _is_short(value, (str, int, float)):
@@ -180,6 +191,10 @@ class Duration(SpecField):
         seconds = parse_duration(value)
         if seconds == 0 and not self._zero:
             raise ValueError("must be more than 0")
+        if seconds < self._least:
+            raise ValueError(f"must be at least {format_duration(self._least)}")
+        if self._most is not None and seconds > self._most:
+            raise ValueError(f"must be at most {format_duration(self._most)}")
         return seconds
 
     def shape(self) -> dict[str, Any]:

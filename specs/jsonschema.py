@@ -14,6 +14,7 @@ from specs.fields import SpecField
 from specs.schema import schema
 from specs.section import Part, Section
 from specs.suspend_schema import SuspendField
+from specs.windows_schema import WindowsField
 
 
 def json_schema() -> dict[str, Any]:
@@ -44,6 +45,8 @@ def _field(field: fields.Field[Any]) -> dict[str, Any]:
     about = {key: field.metadata[key] for key in ("description", "default") if key in field.metadata}
     if isinstance(field, SuspendField):
         return {**about, "anyOf": [{"type": "boolean"}, _section(field.section)]}
+    if isinstance(field, WindowsField):
+        return {**about, **field.shape(), "items": _section(field.section)}
     if isinstance(field, Part) and isinstance(field.schema, Section):
         return {**about, **_section(field.schema)}
     if isinstance(field, SpecField):

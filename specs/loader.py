@@ -108,6 +108,8 @@ def summary(loaded: Loaded, path: str, blob_id: str, folder: str) -> DesiredApp:
         renamed_from=spec.renamed_from,
         suspend=spec.suspend,
         placement=spec.placement,
+        hooks=spec.hooks.names,
+        windows=spec.windows,
     )
 
 

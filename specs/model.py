@@ -12,10 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from celeriac.windows import Window
+
 SourceType = Literal["pypi", "git", "release"]
 Strategy = Literal["restart", "blue_green", "hot_reload"]
 Isolation = Literal["process", "embedded"]
 Argv = tuple[str, ...]
+
+HOOK_LOG = "hook"
+"""What the output of hooks is called among the logs of an app's processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Commands run once per sync and app in the new release; an empty argv is none."""
+    """Commands run once per sync and app in the new release; an empty argv is none. `timeout` in seconds, for each."""
 
     pre_deploy: Argv = ()
     post_deploy: Argv = ()
+    timeout: float = 300.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that there are."""
+        return tuple(name for name in ("pre_deploy", "post_deploy") if getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +159,7 @@ class AppSpec:
     hooks: Hooks = Hooks()
     prune: bool = True
     renamed_from: str = ""
+    windows: tuple[Window, ...] = ()
     suspend: Suspend | None = None
     path: str = ""
     revision: str = ""

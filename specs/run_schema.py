@@ -9,8 +9,8 @@ from marshmallow import post_load, validates_schema
 
 from specs.collection_fields import MapOf
 from specs.command_field import Command
-from specs.fields import MODULE_AND_OBJECT, Amount, Size, Text
-from specs.model import Hooks, Limits, Run
+from specs.fields import MODULE_AND_OBJECT, Amount, Duration, Errors, Size, Text
+from specs.model import HOOK_LOG, Hooks, Limits, Run
 from specs.names import NAME, NAME_WANTED
 from specs.section import Section, raise_all
 
@@ -48,7 +48,11 @@ class RunSection(Section):
         if not isinstance(original, dict):
             return
         given = [name for name in ("command", "processes", "app") if name in original]
-        raise_all({name: [f"cannot go together with {given[0]}"] for name in given[1:]})
+        errors: Errors = {name: [f"cannot go together with {given[0]}"] for name in given[1:]}
+        processes = original.get("processes")
+        if isinstance(processes, dict) and HOOK_LOG in processes and "processes" not in errors:
+            errors["processes"] = {HOOK_LOG: ["is the name that the output of hooks is kept under; take another"]}
+        raise_all(errors)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Run:
@@ -74,3 +78,4 @@ class HooksSection(Section):
     makes = Hooks
     pre_deploy = Command("run in the new release before it goes live")
     post_deploy = Command("run in the new release after it went live")
+    timeout = Duration("how long each of them may take, at most 20m", default="5m", most=1200)

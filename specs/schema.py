@@ -28,6 +28,7 @@ from specs.run_schema import HooksSection, LimitsSection, RunSection
 from specs.section import UNKNOWN, Part, Section, raise_all
 from specs.source_schema import SourceSection
 from specs.suspend_schema import SuspendField
+from specs.windows_schema import WindowsField
 
 LITERAL_FIELDS = frozenset({"env"})
 """Top-level fields whose words stay as written: YAML's `True` is not made a truth value there."""
@@ -100,6 +101,7 @@ class AppSchema(Section):
     hooks = Part(HooksSection, "commands run once per sync, in the new release")
     prune = Flag("false: never removed by a sync, only reported", default=True)
     renamed_from = Text("the running app to take over instead of deploying anew", pattern=NAME, wanted=NAME_WANTED)
+    windows = WindowsField("when changes of the app may happen, and when not; at any time by default")
     suspend = SuspendField("true, or {until, reason}: leave the app exactly as it is", default=False)
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
@@ -160,11 +162,13 @@ def _flat(messages: Any, path: FieldPath, section: Section | None) -> Iterator[t
 
 
 def _section_of(section: Section | None, key: str | int) -> Section | None:
+    if isinstance(key, int):  # an item of a list of sections
+        return section
     field = None if section is None else section.fields.get(str(key))
     if isinstance(field, Part):
         inner = field.schema
         return inner if isinstance(inner, Section) else None
-    return field.section if isinstance(field, SuspendField) else None
+    return field.section if isinstance(field, SuspendField | WindowsField) else None
 
 
 def _unknown(key: str, path: FieldPath, section: Section) -> str:

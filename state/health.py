@@ -11,13 +11,17 @@ from state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class HealthRecord:
-    """One app's health on one node: `failures` in a row; `checked_at` is seconds since the epoch."""
+    """One app's health on one node: `failures` in a row; `checked_at` is seconds since the epoch.
+
+    `asked_at` is later than that while somebody is asking.
+    """
 
     ok: bool
     failures: int = 0
     checked_at: float = 0.0
     message: str = ""
     digest: str = ""
+    asked_at: float = 0.0
 
 
 class HealthBook:

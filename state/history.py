@@ -11,7 +11,10 @@ from state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change that was tried. `time` is seconds since the epoch, `duration` seconds."""
+    """One change that was tried. `time` is seconds since the epoch, `duration` seconds; `digest` is the spec's.
+
+    `output` are the last lines that its hooks printed.
+    """
 
     app: str
     node: str
@@ -26,6 +29,8 @@ class Change:
     duration: float = 0.0
     why: str = ""
     run: str = ""
+    digest: str = ""
+    output: tuple[str, ...] = ()
 
 
 class History:

@@ -10,6 +10,9 @@ from state.store import Store
 
 Result = Literal["ok", "failed", "blocked", "rolled_back", "superseded", "invalid"]
 
+POST_DEPLOY_FAILED = "PostDeployFailed"
+"""The reason of an app that is live and healthy, but whose post_deploy failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -89,6 +89,7 @@ def app_status(name: str) -> dict[str, Any]:
         "release": state.path if state else "",
         "revision": state.revision if state else "",
         "digest": state.digest if state else "",
+        "drift": state.drift if state else "",
         "desired_digest": app.digest if app else "",
         "problems": [str(problem) for problem in app.problems] if app else [],
         "observed_at": time_text(max((known.observed.get(n, 0.0) for n in known.live.get(name, {})), default=0.0)),

@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from celeriac.settings import load
+from celeriac.settings import Settings, load
 from reconciler.engine import Engine
-from state.steps import Step
+from state.events import Event
+from state.runs import Letter
+from state.steps import Claim, Step
 
 _engines: dict[int, Engine] = {}
 
@@ -23,17 +25,40 @@ def engine() -> Engine:
 
 
 def _make() -> Engine:
-    from tasks import telemetry
-    from tasks.celery import app
-    from tasks.letters import letters
-
-    settings = load()
-    made = Engine(settings, publish=_publish, answer=_answer)
-    made.runs.letter = letters(app, settings)
-
-    made.listeners += telemetry.listeners()
-    made.fault = telemetry.fault
+    made = Engine(load(), publish=_publish, answer=_answer)
+    made.listeners.append(_tell)
+    made.fault = _fault
+    made.runs.letter = _letter(made.settings)
     return made
+
+
+def _letter(settings: Settings) -> Letter:
+    """Import Celery with the first step that is added: commands that only ask for something add none."""
+    make: list[Letter] = []
+
+    def letter(run: str, step: Step) -> tuple[str, str] | None:
+        if not make:
+            from tasks.celery import app
+            from tasks.letters import letters
+
+            make.append(letters(app, settings))
+        return make[0](run, step)
+
+    return letter
+
+
+def _tell(event: Event) -> None:
+    """Import telemetry with the first event: commands that only ask for something tell none, and start sooner."""
+    from tasks import telemetry
+
+    for listener in telemetry.listeners():
+        listener(event)
+
+
+def _fault(error: Exception, claim: Claim) -> None:
+    from tasks import telemetry
+
+    telemetry.fault(error, claim)
 
 
 def _publish(run: str, steps: Sequence[Step]) -> None:

@@ -26,6 +26,7 @@ from tasks.decorator import pipeline_task
 from tasks.engine import engine
 
 _log = get_task_logger("celeriac")
+_SOON = 10.0  # seconds for which a busy node still should look, when it is asked to more often
 
 
 @pipeline_task("sync", time_limit=300, ignore_result=False)
@@ -124,7 +125,7 @@ def sweep(self: Any) -> str:
     every = here.settings.observe_interval
     for node in to_look_at(here.nodes.all(), here.live.observed(), now, every):
         for task in (observe, check):
-            task.apply_async(queue=f"node.{node}", expires=every)
+            task.apply_async(queue=f"node.{node}", expires=max(every, _SOON))
     return f"{len(found.resend)} sent again" if found.run else "nothing open"
 
 

@@ -41,6 +41,7 @@ def planned(parts: Parts, revision: str | None, live_document: Mapping[str, Any]
             revision=head.revision,
             max_removals=parts.settings.max_removals,
             apps_dir_found=head.apps_dir_found,
+            windows=parts.settings.sync_windows,
         )
     if exported is not None:
         nodes = {node for states in live.values() for node in states} or {parts.settings.node}

@@ -204,6 +204,8 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f]|\s[;#]")  # what would end a line of the f
 def _text(name: str, value: Any) -> str:
     if name in {"interval", "removal_grace", "lease", "sweep_interval", "observe_interval"}:
         return f"{value:.3f}s"
+    if name == "sync_windows":
+        return "; ".join(map(str, value))
     if name == "labels":
         if any("," in key + item or "=" in key for key, item in value.items()):
             raise SettingsError("labels: a comma, or = in a name, cannot be used", hint="write them as role=web,zone=a")

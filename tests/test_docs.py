@@ -13,6 +13,7 @@ from specs.loader import load
 from specs.schema import schema
 from specs.section import Part
 from specs.suspend_schema import SuspendSection
+from specs.windows_schema import WindowSection
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -38,6 +39,7 @@ def test_every_field_of_a_spec_is_explained() -> None:
         inner = list(field.schema.fields) if isinstance(field, Part) else []
         wanted |= {f"{name}.{child}" for child in inner} or {name}
     wanted |= {f"suspend.{name}" for name in SuspendSection().fields}
+    wanted |= {f"windows.{name}" for name in WindowSection().fields}
     wanted -= {"env", "depends_on"}  # have sections of their own
     told = set(re.findall(r"(?m)^\| `([a-z_.0-9]+)` \|", SPEC))
     assert told == wanted

@@ -13,11 +13,17 @@ from cli import exits, options, output
 
 @click.command(short_help="Go back to an earlier release.")
 @options.name
-@click.option("--to", metavar="VERSION", help="This version; default: the release before the one that runs.")
+@click.option(
+    "--to", metavar="VERSION", help="This version, or what its digest begins with; default: the release before."
+)
 @options.no_wait
 @options.as_json
 def rollback(name: str, to: str | None, no_wait: bool, as_json: bool) -> int:
-    """Go back to an earlier release, and stay there until the spec changes."""
+    """Go back to an earlier release, and stay there until the spec changes.
+
+    Releases that are kept come back as they were: nothing is fetched or built, and no hook is run. `celeriac history
+    NAME` has what there was, with --json its digests, which tell apart what has the same version.
+    """
     from tasks import api
 
     return _carry_out(lambda: api.rollback(name, to=to), no_wait, as_json)

@@ -9,7 +9,7 @@ from cli import exits, options, output
 
 @click.command()
 @click.option("-w", "--wait", is_flag=True, help="Follow it to its end; the exit code tells how it ended.")
-@click.option("--force", is_flag=True, help="Try failed apps again at once, whatever their back-off.")
+@click.option("--force", is_flag=True, help="At once, whatever a back-off or a sync window says.")
 @click.option("--app", metavar="NAME", help="This app alone.")
 @click.option("--allow-removals", metavar="REVISION", help="Let this commit remove as many apps as it does.")
 @click.option("--plan", metavar="ID", help="Only if the plan is still the one that `celeriac plan` printed.")

@@ -54,7 +54,9 @@ def _actions(actions: Iterable[Mapping[str, Any]]) -> RenderableType:
         mark, colour = _MARKS.get(action["action"], ("·", ""))
         old, new = printable(action.get("from_version")), printable(action.get("version"))
         versions = f"{old} → {new}" if old and new and old != new else new or old
-        why = one_line(action.get("reason"))
+        why = ": ".join(filter(None, (one_line(action.get("reason")), one_line(action.get("detail"), 120))))
+        if action.get("hooks"):
+            why = "; ".join(filter(None, (why, f"runs {' and '.join(map(printable, action['hooks']))}")))
         if action.get("after"):
             why = "; ".join(filter(None, (why, f"after {', '.join(map(printable, action['after']))}")))
         rows.add_row(

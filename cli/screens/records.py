@@ -50,7 +50,7 @@ def history_screen(name: str, changes: Iterable[Mapping[str, Any]], now: datetim
             plain(change.get("node"), "dim"),
             Text(format_duration(float(took)) if took is not None else "", style="dim"),
             Text(commit, style="dim"),
-            fluid(first_line(change.get("why") or change.get("subject"))),
+            fluid("; ".join(filter(None, (one_line(change.get("subject"), 80), first_line(change.get("why")))))),
         )
     return rows if rows.row_count else Text(f"Nothing has happened to {printable(name)} yet.")
 

@@ -14,7 +14,6 @@ from cli.screens.style import COLOURS, fluid, plain, table, word
 from cli.text import ago, first_line, is_over, printable, short, since
 
 _REASONS_SHOWN = 20
-_FINE = {"synced", "suspended"}
 
 
 def overview(status: Mapping[str, Any], now: datetime, *, height: int | None = None) -> RenderableType:
@@ -73,7 +72,7 @@ def in_trouble(app: Mapping[str, Any]) -> bool:
         app["sync"] in {"invalid", "blocked"}
         or app["status"] == "failed"
         or app["health"] == "unhealthy"
-        or bool(app["sync"] not in _FINE and app.get("reason"))
+        or bool(app["sync"] != "suspended" and app.get("reason"))
     )
 
 

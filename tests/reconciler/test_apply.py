@@ -178,6 +178,27 @@ def test_a_roll_back_by_hand_goes_to_the_release_before_or_the_one_that_is_named
     assert bench.live("web").version == "1.0.0"
 
 
+class Picky(NoopRuntime):
+    """One version does not come up any more."""
+
+    def upgrade(self, spec: AppSpec, old_version: str) -> AppState:
+        if spec.version == "1.0.0":
+            raise RuntimeFailure(spec.name, "start", "1.0.0 does not start")
+        return super().upgrade(spec, old_version)
+
+
+def test_a_roll_back_by_hand_that_fails_brings_back_what_ran(bench: Workbench) -> None:
+    brought(bench, "1.0.0", "2.0.0")
+    use(bench, Picky)
+    step = by_hand(bench, "rollback", "web", payload={"hold": {"digest": "d", "reason": "by hand"}})["steps"][0]
+    assert (step["state"], step["reason"]) == ("failed", "RolledBack")
+    assert bench.live("web").version == "2.0.0"
+    assert bench.engine.holds.holds() == {}
+    assert [entry.version for entry in bench.engine.ledger.of("web")] == ["2.0.0", "1.0.0"]
+    assert bench.engine.history.of("web")[0].to_version == "1.0.0"
+    assert bench.sync()["status"] == "synced"
+
+
 def test_a_roll_back_to_what_never_ran_here_names_what_did(bench: Workbench) -> None:
     brought(bench, "1.0.0", "2.0.0")
     step = by_hand(bench, "rollback", "web", payload={"to": "0.5.0"})["steps"][0]

@@ -43,6 +43,47 @@ def test_an_app_is_asked_in_its_interval_and_at_once_when_it_changed(
     assert due_checks({"web": SPEC}, known, {"web": state}, NOW) == ([SPEC] if asked else [])
 
 
+def test_who_is_being_asked_is_not_asked_by_another_but_not_for_ever() -> None:
+    asking = {"web": HealthRecord(True, checked_at=NOW - 60, digest="r1-e1-d1", asked_at=NOW - 5)}
+    assert due_checks({"web": SPEC}, asking, {"web": STATE}, NOW) == []
+    assert due_checks({"web": SPEC}, asking, {"web": replace(STATE, health="unknown")}, NOW) == []
+    assert due_checks({"web": SPEC}, asking, {"web": STATE}, NOW + 6) == [SPEC]  # whoever asked has died
+
+
+def test_a_slow_app_is_asked_once_at_a_time_and_holds_up_no_other(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(bench, "slow", "quick")
+    asked: list[str] = []
+    held, entered = threading.Event(), threading.Event()
+
+    def answer(spec: AppSpec) -> Result:
+        asked.append(spec.name)
+        if spec.name == "slow":
+            entered.set()
+            held.wait(30)
+        return Result(True)
+
+    answering(bench, monkeypatch, answer)
+    first = threading.Thread(target=check, args=(bench.engine,))
+    first.start()
+    assert entered.wait(30)
+    bench.app("later", more="health: {type: tcp, port: 1, interval: 1h}")
+    bench.commit()
+    bench.sync()
+    assert check(bench.engine) == 1
+    held.set()
+    first.join()
+    assert sorted(asked) == ["later", "quick", "slow"]
+
+
+def test_releases_are_looked_after_with_the_checks(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bool] = []
+    monkeypatch.setattr(bench.engine.runtime, "verify", lambda: looked.append(True), raising=False)
+    check(bench.engine)
+    assert looked == [True]
+
+
 def test_who_has_no_health_check_or_no_known_spec_is_not_asked() -> None:
     specs = {"plain": AppSpec("plain", "1.0"), "lost": None}
     assert due_checks(specs, {}, {"plain": STATE, "lost": STATE}, NOW) == []

@@ -34,13 +34,13 @@ def wheel(folder: Path) -> AppSpec:
 def test_a_release_is_built_once_and_both_ends_are_told(bench: Workbench, tmp_path: Path) -> None:
     spec = wheel(tmp_path)
     bench.engine.attending = Attending()
-    release = bench.engine._build(spec)
+    release = bench.engine.release(spec)
     start, stop = bench.told
     assert (start.name, start.app, start.node, start.revision) == ("build.start", "shop", "n1", "abc")
     assert (stop.name, stop.result) == ("build.stop", "ok")
     assert stop.duration is not None
     assert [phase for phase, _ in bench.engine.attending.phases] == ["fetching", "building"]
-    assert bench.engine._build(spec) == release
+    assert bench.engine.release(spec) == release
     assert len(bench.told) == len(bench.events()) == 2
 
 
@@ -48,7 +48,7 @@ def test_a_build_that_fails_is_told_with_its_reason(bench: Workbench, tmp_path: 
     spec = wheel(tmp_path)
     (tmp_path / "shop-1.0-py3-none-any.whl").write_bytes(b"something else")
     with pytest.raises(CeleriacError):
-        bench.engine._build(spec)
+        bench.engine.release(spec)
     assert [(event.name, event.result, event.error) for event in bench.told] == [
         ("build.start", "", ""),
         ("build.stop", "failed", "ChecksumMismatch"),
@@ -113,3 +113,36 @@ def test_an_event_goes_to_redis_and_to_every_listener_with_a_time(bench: Workben
 
 def test_no_two_deliveries_have_one_owner(bench: Workbench) -> None:
     assert len({bench.engine.owner() for _ in range(100)}) == 100
+
+
+def test_the_releases_that_were_last_in_force_are_kept_beside_the_newest(bench: Workbench, tmp_path: Path) -> None:
+    import time
+
+    from reconciler.ledger import Entry
+
+    folder = bench.engine.settings.home / "apps" / "shop" / "releases"
+    made = bench.engine.release(wheel(tmp_path))
+    names = ["1.0-in-force", "1.1-before", "1.2-older", *(f"2.{number}-failed" for number in range(4))]
+    for number, name in enumerate(names):
+        copy = folder / name
+        (copy / "venv").mkdir(parents=True)
+        (copy / "venv" / "pyvenv.cfg").touch()
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_700_000_000 + number))
+        text = (made / "release.json").read_text()
+        built_at = text.split('"built_at": "')[1].split('"')[0]
+        (copy / "release.json").write_text(text.replace(built_at, at))
+    for name in ("1.2-older", "1.1-before", "1.0-in-force"):
+        bench.engine.ledger.add("shop", Entry(f"{name}-e-d", name, 0.0, release=name))
+    bench.engine.forget_releases("shop", "1.0-in-force")
+    kept = {path.name for path in folder.iterdir()}
+    assert kept == {made.name, "2.3-failed", "2.2-failed", "1.0-in-force", "1.1-before", "1.2-older"}
+
+
+def test_an_entry_without_its_release_is_found_by_its_spec(bench: Workbench, tmp_path: Path) -> None:
+    from reconciler.ledger import Entry
+    from specs.digest import release_id
+
+    spec = wheel(tmp_path)
+    entry = Entry(bench.engine.vault.put(spec), "1.0", 0.0)
+    assert bench.engine.release_of(entry) == release_id(spec)
+    assert bench.engine.release_of(Entry("0-1-2", "1.0", 0.0)) == ""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from celeriac.windows import parse_windows
 from reconciler.plan import Change, Held, Plan
 from reconciler.planning import plan
 from reconciler.policy import EVERYTHING, Policy
@@ -16,6 +17,7 @@ from specs.model import Placement, Suspend
 from specs.problem import Problem
 from state.holds import Hold, Suspension
 from state.outcomes import Outcome
+from state.upgrades import Upgrade
 
 NODE = "local"
 
@@ -284,3 +286,56 @@ def test_an_app_moves_from_a_node_that_is_lost_unless_its_spec_says_not_to() -> 
     made = planned([two], [lost], policy)
     assert [(change.action, change.node) for change in made.changes] == [("deploy", "other")]
     assert actions(planned([stays], [lost], Policy(nodes={NODE: {}, "other": {}}))) == []
+
+
+CLOSED = parse_windows("allow 0 22 * * * for 1h")
+NOON = 1_800_000_000.0 - 1_800_000_000.0 % 86400 + 43200
+OPENS = NOON + 36000
+
+
+def test_a_closed_sync_window_holds_changes_back_and_says_until_when() -> None:
+    wanted = [app("new"), app("up", "r2-e1-d1"), app("env", "r1-e2-d1")]
+    states = [running("up"), running("env"), running("gone")]
+    for policy, apps in (
+        (Policy(now=NOON, windows=CLOSED), wanted),
+        (Policy(now=NOON, last_windows={"gone": CLOSED}), [replace(a, windows=CLOSED) for a in wanted]),
+    ):
+        made = planned(apps, states, policy)
+        assert not made.changes
+        assert {(held.app, held.pending, held.reason, held.until) for held in made.held} == {
+            ("new", "deploy", "SyncWindow", OPENS),
+            ("up", "upgrade", "SyncWindow", OPENS),
+            ("env", "reconfigure", "SyncWindow", OPENS),
+            ("gone", "remove", "SyncWindow", OPENS),
+        }
+        assert "until 2027-01-15T22:00:00Z" in made.held[0].message
+        assert len(planned(apps, states, replace(policy, now=OPENS)).changes) == 4
+        assert len(planned(apps, states, replace(policy, force=True)).changes) == 4
+
+
+def test_an_apps_own_window_holds_back_that_app_alone() -> None:
+    made = planned([app("a", "r2-e1-d1", windows=CLOSED), app("b", "r2-e1-d1")], [running("a"), running("b")])
+    assert actions(made) == [("upgrade", "b")]
+
+
+def test_what_heals_goes_on_while_a_sync_window_is_closed() -> None:
+    policy = Policy(now=NOON, windows=CLOSED)
+    made = planned([app("a"), app("b", "r1-e1-d2")], [running("a", status="stopped"), running("b")], policy)
+    assert sorted(actions(made)) == [("record", "b"), ("repair", "a")]
+    # What ran before is restored, and what Git wants instead waits.
+    made = planned([app("a", "r2-e1-d1")], [running("a", status="stopped")], policy)
+    assert [(change.action, change.digest) for change in made.changes] == [("repair", "r1-e1-d1")]
+    # A crash loop soon after an upgrade, and a node that was lost.
+    upgrade = Upgrade("a", NODE, NOON - 10, "r2-e1-d1", "2.0.0", "r1-e1-d1", "1.0.0")
+    failed = running("a", "r2-e1-d1", status="failed")
+    made = planned([app("a", "r2-e1-d1")], [failed], replace(policy, upgrades={("a", NODE): upgrade}))
+    assert [(change.action, change.digest) for change in made.changes] == [("rollback", "r1-e1-d1")]
+    moved = plan({"a": app("a")}, {"a": {"lost": running("a")}}, replace(policy, nodes={NODE: {}}))
+    assert actions(moved) == [("deploy", "a")]
+
+
+def test_an_adoption_that_was_cut_off_goes_on_while_a_sync_window_is_closed() -> None:
+    policy = Policy(now=NOON, windows=CLOSED)
+    shop = app("shop", renamed_from="store")
+    assert {held.reason for held in planned([shop], [running("store")], policy).held} == {"SyncWindow", "Renamed"}
+    assert actions(planned([shop], [running("store", status="stopped")], policy)) == [("adopt", "shop")]

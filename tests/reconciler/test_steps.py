@@ -37,7 +37,7 @@ def test_a_change_becomes_the_step_of_the_task_that_does_it() -> None:
         {"since": {"fetch": 0.5}},
     )
     assert change_step(change, "abc").payload == {}
-    assert set(TASKS.values()) == {"deploy", "upgrade", "reconfigure", "remove"}
+    assert set(TASKS.values()) == {"deploy", "upgrade", "reconfigure", "rollback", "remove"}
 
 
 def test_two_askings_by_hand_are_two_steps_that_take_turns() -> None:

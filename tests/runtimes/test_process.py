@@ -20,7 +20,7 @@ from celeriac.process import CommandCancelledError
 from runtimes import strays
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.process import ProcessRuntime
-from runtimes.releases import discard, read_current
+from runtimes.releases import read_current, replaced
 from runtimes.supervisord import Supervisor
 from sources.failure import VersionMissing
 from specs.digest import digest
@@ -159,9 +159,13 @@ def test_what_the_build_says_reaches_the_caller(
         assert (caught.value.step, caught.value.reason) == ("build", "VersionMissing")
 
 
-def test_a_release_is_discarded_whole_even_after_an_earlier_try_died(tmp_path: Path) -> None:
+def test_a_damaged_release_is_put_back_when_it_cannot_be_built_anew(tmp_path: Path) -> None:
     release = tmp_path / "1.0.0-abcd"
     (release / "venv").mkdir(parents=True)
-    (tmp_path / ".1.0.0-abcd.damaged" / "venv").mkdir(parents=True)
-    discard(release)
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".1.0.0-abcd.damaged" / "venv").mkdir(parents=True)  # of one that was killed here before
+    with pytest.raises(VersionMissing), replaced(release):
+        raise VersionMissing("gone")
+    assert list(tmp_path.iterdir()) == [release]
+    with replaced(release):
+        (release / "new").mkdir(parents=True)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["1.0.0-abcd", "1.0.0-abcd/new"]

@@ -60,7 +60,7 @@ def test_a_release_has_its_id_its_environment_and_its_manifest(bench: Any, home:
     phases: list[str] = []
     release = build(SPEC, home, report=phases.append)
     assert release == home / "apps/shop/releases" / release_id(SPEC)
-    assert sorted(path.name for path in release.iterdir()) == ["release.json", "venv"]
+    assert sorted(path.name for path in release.iterdir()) == ["files.json", "release.json", "venv"]
     assert phases == ["fetching", "building"]
     manifest = read_manifest(release)
     assert manifest is not None
@@ -267,3 +267,17 @@ def test_a_build_in_a_thread_that_ends_takes_no_other_build_with_it(bench: Any, 
         thread.join()
     assert failures == []
     assert _names(home) == [release_id(SPEC)]
+
+
+def test_a_release_that_is_built_anew_for_its_damage_does_not_get_that_from_the_cache(bench: Any, home: Path) -> None:
+    bench.wheel("shop", "1.0")
+    release = build(SPEC, home)
+    (package,) = release.glob("venv/lib/python*/site-packages/shop/__init__.py")
+    code = package.read_text()
+    with package.open("a") as file:  # in place, so the file that uv's cache shares with it changes, too
+        file.write("raise SystemExit('damaged')\n")
+    aside = release.with_name(f".{release.name}.damaged")
+    release.rename(aside)
+    assert build(SPEC, home) == release
+    assert package.read_text() == code
+    assert not aside.exists()

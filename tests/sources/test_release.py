@@ -61,7 +61,7 @@ def test_an_sdist_is_built_and_installed(bench: Any, home: Path) -> None:
     files = bench.project(prefix="shop-1.0/") | {"shop-1.0/PKG-INFO": "Metadata-Version: 2.1\nName: shop\n"}
     release = build(_local(bench, bench.tar(files, "shop-1.0.tar.gz")), home)
     assert "hello from shop" in _says(release)
-    assert sorted(p.name for p in release.iterdir()) == ["release.json", "venv"]
+    assert sorted(p.name for p in release.iterdir()) == ["files.json", "release.json", "venv"]
 
 
 @pytest.mark.parametrize("prefix", ["", "repo-1.0/"])

@@ -88,7 +88,7 @@ def test_plain_files_become_src_and_can_be_imported_with_what_they_require(bench
     bench.wheel("helper", "1.2")
     files = {"shop-1.0/shop.py": "import helper; print(helper.__name__)", "shop-1.0/requirements.txt": "helper==1.2\n"}
     release = build(_spec(bench, files), home)
-    assert sorted(p.name for p in release.iterdir()) == ["release.json", "src", "venv"]
+    assert sorted(p.name for p in release.iterdir()) == ["files.json", "release.json", "src", "venv"]
     done = subprocess.run(
         [release / "venv/bin/python", "-m", "shop"], cwd="/", capture_output=True, text=True, check=True
     )

@@ -64,6 +64,32 @@ def main():
     http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 
+# It serves, and ends as soon as the file `die` is in its working folder, again and again.
+_DYING = """
+import http.server, os, sys, threading, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = os.environ["CELERIAC_VERSION"].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments):
+        pass
+
+def main():
+    def watch():
+        while not os.path.exists("die"):
+            time.sleep(0.01)
+        print("no such table: users", flush=True)
+        os._exit(3)
+    if {mortal}:
+        threading.Thread(target=watch, daemon=True).start()
+    http.server.HTTPServer.allow_reuse_address = True
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
 _CRASHING = """
 import sys
 
@@ -137,6 +163,11 @@ class Machine(Installation):
             f"limits: {{memory: {memory}, cpus: 1}}\n",
         )
 
+    def dying(self, version: str, name: str = "dying", *, mortal: bool = True) -> None:
+        """A version of an app that serves, and when it is `mortal` ends again and again once `data/die` is there."""
+        self._project(name, version, _DYING.replace("{mortal}", str(mortal)))
+        self.let(name, "build")
+
     def gate(self, name: str, what: str) -> Path:
         """The file that the app `name` waits for to be built or opened."""
         return self.folder / f"{name}.{what}"
@@ -169,8 +200,10 @@ class Machine(Installation):
 
     # Specs
 
-    def web(self, name: str, version: str = "1.0.0", *, grace: str = "15s", env: Mapping[str, str] = {}) -> None:
-        """The spec of an app that serves `/health` on a port of its own."""
+    def web(
+        self, name: str, version: str = "1.0.0", *, grace: str = "15s", env: Mapping[str, str] = {}, more: str = ""
+    ) -> None:
+        """The spec of an app that serves `/health` on a port of its own; `more` are lines of YAML."""
         port = self.ports.setdefault(name, _free_port())
         values = {**({"OPEN": str(self.gate(name, "open"))} if name == "gated" else {}), **env}
         self.write(
@@ -178,7 +211,7 @@ class Machine(Installation):
             f'name: {name}\nversion: "{version}"\n'
             f"source: {{type: git, url: {json.dumps((self.folder / 'code' / name).as_uri())}}}\n"
             f"env: {json.dumps(values)}\n"
-            f"health: {{port: {port}, path: /health, interval: 1s, grace: {grace}}}\n",
+            f"health: {{port: {port}, path: /health, interval: 1s, grace: {grace}}}\n{more}",
         )
 
     def ticker(self) -> None:
