@@ -38,11 +38,10 @@ def broker(store: Store) -> Iterator[Celery]:
         task_ignore_result=True,
     )
 
-    @app.task(name="upgrade", shared=False, time_limit=77, soft_time_limit=70)  # type: ignore[untyped-decorator]
+    @app.task(name="upgrade", shared=False, lazy=False, time_limit=77, soft_time_limit=70)  # type: ignore[untyped-decorator]
     def upgrade(run: str, step: str) -> None:
         """Never done."""
 
-    app.finalize()
     yield app
     app.close()
 
