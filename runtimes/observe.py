@@ -16,8 +16,9 @@ import msgspec
 import psutil
 
 from runtimes import logs, strays
-from runtimes.applied import Applied, AppliedStore
-from runtimes.files import write_atomic
+from runtimes.applied import LIVE, Applied, AppliedStore
+from runtimes.files import is_locked, write_atomic
+from runtimes.sides import Side, group_name, side_of
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
 from runtimes.supervisord import Supervisor
 from specs.appstate import AppState, HealthStatus, Status
@@ -185,7 +186,7 @@ class Observer:
         self._forget_old(processes or {})
         states = {}
         for name, one in applied.items():
-            own = None if processes is None else processes.get(name, {})
+            own = None if processes is None else processes.get(group_name(name, one.side), {})
             states[name] = self._state(self._facts(one, own, trouble))
         return states
 
@@ -195,7 +196,7 @@ class Observer:
         if applied is None:
             return None
         try:
-            return self._state(self._facts(applied, self._supervisor.group(name, applied.processes), ""))
+            return self._state(self._facts(applied, self._supervisor.group(name, applied.processes, applied.side), ""))
         except SupervisorGoneError:
             return self._state(self._facts(applied, None, ""))
 
@@ -216,9 +217,11 @@ class Observer:
             seen = self._records[name] = (key, decoded)
         return seen[1]
 
-    def put_record(self, name: str, record: HealthRecord) -> None:
+    def put_record(self, name: str, record: HealthRecord, side: Side | None = None) -> None:
         """Remember what a health check found; nothing is written when it is what is known already."""
-        if self.record(name) != record:
+        if side not in (None, self._store.live_side(name)):
+            write_atomic(Path(self._record_path(name, side)), msgspec.json.encode(record))
+        elif self.record(name) != record:
             write_atomic(Path(self._record_path(name)), msgspec.json.encode(record))
 
     def stamped(self, app: str, info: ProcessInfo) -> str:
@@ -246,6 +249,13 @@ class Observer:
             return "its virtual environment is gone"
         if self._store.env_sha256(applied.name) != applied.env_sha256:
             return "its environment file was changed"
+        if applied.expose is not None and applied.phase == "running":
+            if self._store.upstream(applied.name) != applied.upstream:
+                return "the address that the front leads to was changed"
+            if not os.path.exists(f"{self._home}/front/routes/{applied.name}.json"):  # noqa: PTH110
+                return "the front does not lead to it"
+        if self._store.standing_by(applied.name) and not is_locked(self._home / "locks" / applied.name):
+            return "another release of it was left running beside it"
         return ""
 
     def _state(self, facts: Facts) -> AppState:
@@ -262,7 +272,7 @@ class Observer:
         except psutil.Error:
             return ""
         if not stamped:  # it wrote over its environment, as those do that change their title
-            noted = strays.read_stamp(self._home / "apps" / app, info.name)
+            noted = strays.read_stamp(self._home / "apps" / app / side_of(info.app), info.name)
             stamped = noted.digest if noted is not None and noted.pid == info.pid else ""
         return stamped
 
@@ -270,5 +280,5 @@ class Observer:
         if len(self._digests) > 64 + 4 * sum(len(group) for group in processes.values()):
             self._digests.clear()
 
-    def _record_path(self, name: str) -> str:
-        return f"{self._home}/apps/{name}/health.json"
+    def _record_path(self, name: str, side: Side | None = None) -> str:
+        return f"{self._home}/apps/{name}/{side or LIVE}/health.json"

@@ -20,6 +20,7 @@ The work itself is in `bringing` (one app), `switching` and `starting` (its two 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from runtimes.adoption import Adoption
@@ -27,6 +28,7 @@ from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure
 from runtimes.bringing import Bringer
 from runtimes.files import is_app_name
+from runtimes.front_admin import FrontError
 from runtimes.health import ProbeResult
 from runtimes.isolation import refuse_isolation
 from runtimes.node_apps import NodeApps
@@ -159,20 +161,27 @@ class ProcessRuntime:
             applied = self._node.require(name, "stop")
             self.store.put(replace(applied, phase="stopped"))
             self.supervisor.stop(name)
+            self._bringer.settle(name)
 
     def restart(self, name: str) -> AppState:
         """Stop and start the app as it is applied; return when it is healthy."""
         with self._node.changing(name, "start", *self._adoption.concerned(name)):
             self.supervisor.ensure_running()
             self._adoption.settle(name)
+            self._bringer.settle(name)
             applied = self._node.require(name, "stop")
             self.context.report("stopping")
             self.supervisor.stop(name)
             return self._starter.start(applied)
 
     def revive(self) -> None:
-        """Have a supervisor; when the last one died, its strays are ended and its apps are started again, once."""
+        """Have a supervisor; when the last one died, its strays are ended and its apps are started again, once.
+
+        And have the front, where apps are exposed.
+        """
         self.supervisor.ensure_running()
+        with contextlib.suppress(FrontError):  # looked at again soon; a deploy tells why
+            self._node.front.ensure()
 
     def applied(self, name: str) -> Applied | None:
         """What is applied of `name`: version, digest, release, previous release and how far it got."""
