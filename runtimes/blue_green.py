@@ -70,6 +70,7 @@ class BlueGreen:
         node, side = self._node, other(applied.side)
         with self._given_up_whole(spec.name, side):
             with self._switcher.prepared(spec, release, processes, applied, side) as candidate:
+                logs.begin(node.home, spec.name, side, candidate.processes)
                 self._starter.start(candidate)
             node.context.report("switching")
             node.store.go_live(spec.name, side)
@@ -87,13 +88,13 @@ class BlueGreen:
         logs.point(self._node.home, name, applied.side, applied.processes)
         old = store.get(name, side)
         if old is not None:
+            self._node.context.report("draining")
             old = store.put(replace(old, phase="draining"))
             self._drain(old)
         self.end(name, side)
 
     def end(self, name: str, side: Side) -> None:
         """Stop one generation, which is not in force, and forget it."""
-        self._node.context.report("stopping")
         self._node.supervisor.stop(name, side)
         self._node.store.drop_side(name, side)
 
@@ -105,7 +106,6 @@ class BlueGreen:
         """
         if old.expose is None or not old.port:
             return
-        self._node.context.report("draining")
         deadline = time.monotonic() + DRAIN_SECONDS
         calm_since = None if connections.established(old.port) else time.monotonic()
         while (now := time.monotonic()) < deadline and (calm_since is None or now - calm_since < _CALM / 2):

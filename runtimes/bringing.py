@@ -43,14 +43,13 @@ class Bringer:
             return node.state(spec.name)
         release, processes = switcher.build(spec, applied)
         switcher.refuse_taken_ports(spec, wait=False)
-        switcher.refuse_taken_route(spec)
+        routed = switcher.refuse_taken_route(spec)
         if applied is None or spec.upgrade.strategy == "restart" or not self._blue_green.can(applied):
             return self._restart(spec, applied, release, processes)
-        why = why_not(spec)
+        why = why_not(spec) if routed else "until now the app itself had the port that it is to be exposed by"
         if why:
-            node.context.tell(
-                "upgrade.fallback", spec, {"strategy": spec.upgrade.strategy, "by": "restart", "why": why}
-            )
+            extra = {"strategy": spec.upgrade.strategy, "by": "restart", "why": why}
+            node.context.tell("upgrade.fallback", spec, extra)
             return self._restart(spec, applied, release, processes, fell_back(spec, why))
         state = self._blue_green.bring(spec, applied, release, processes)
         node.front.settle(spec.name, node.route(spec))
@@ -72,6 +71,8 @@ class Bringer:
         node, switcher = self._node, self._switcher
         node.context.report("stopping")
         node.supervisor.stop(spec.name)
+        if spec.expose is None:
+            node.front.settle(spec.name, None)
         switcher.refuse_taken_ports(spec, wait=True)
         with switcher.switched(spec, release, processes, applied) as switched:
             state = self._starter.start(replace(switched, message=message))

@@ -71,23 +71,34 @@ class Front:
 
         The apps `instead_of`, which make room for this one, lose it. Raises RouteRefusedError, FrontError.
         """
-        leaving = set(instead_of) - {app}
         if wanted in self.claims().get(app, ()) and self.running():
             return
         with self._lock():
             before = self.claims()
-            after = {
-                name: tuple(route for route in routes if name not in leaving or route != wanted)
-                for name, routes in before.items()
-            }
-            why = conflict(app, wanted, after)
-            if why:
-                raise RouteRefusedError(why, reason="RouteTaken", hint="give one of the two another port or host name")
-            after[app] = tuple(sorted({*after.get(app, ()), wanted}))
-            self._refuse_taken(wanted)
+            after = self._with(before, app, wanted, instead_of)
             self._tell(after)
-            for name in (app, *(leaving & before.keys())):
-                self._put(name, after[name])
+            for name in (app, *instead_of):
+                self._put(name, after.get(name, ()))
+
+    def check(self, app: str, wanted: Route, instead_of: Iterable[str] = ()) -> None:
+        """Raise what `claim` would, and change nothing."""
+        self._with(self.claims(), app, wanted, instead_of)
+
+    def _with(
+        self, claims: Mapping[str, tuple[Route, ...]], app: str, wanted: Route, instead_of: Iterable[str]
+    ) -> dict[str, tuple[Route, ...]]:
+        """The claims when `wanted` leads to `app`. Raises RouteRefusedError."""
+        leaving = set(instead_of) - {app}
+        after = {
+            name: tuple(route for route in routes if name not in leaving or route != wanted)
+            for name, routes in claims.items()
+        }
+        why = conflict(app, wanted, after)
+        if why:
+            raise RouteRefusedError(why, reason="RouteTaken", hint="give one of the two another port or host name")
+        after[app] = tuple(sorted({*after.get(app, ()), wanted}))
+        self._refuse_taken(wanted)
+        return after
 
     def settle(self, app: str, wanted: Route | None) -> None:
         """Have `wanted`, and nothing else, lead to `app`; None: nothing. Cheap when that is so."""

@@ -53,9 +53,8 @@ class Starter:
         if result.ok:
             self.proved(applied)
             return node.state(applied.name)
-        output = [line.text for line in logs.since(node.home, applied.name, before, _OUTPUT_LINES, applied.side)][
-            -_OUTPUT_LINES:
-        ]
+        said = logs.since(node.home, applied.name, before, _OUTPUT_LINES, applied.side)
+        output = [line.text for line in said][-_OUTPUT_LINES:]
         message = f"{result.message}: {' | '.join(output[-_MESSAGE_LINES:])}" if output else result.message
         node.store.put(replace(applied, phase="failed", message=message))
         raise RuntimeFailure(

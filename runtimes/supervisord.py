@@ -226,8 +226,8 @@ class Supervisor:
 
     def _start_own(self, name: str) -> None:
         """Start a program of our own again. The supervisor read its file when it began."""
-        with contextlib.suppress(SupervisorGoneError, _Unknown):
-            self._call_known("supervisor.startProcessGroup", name, ignore=ALREADY_STARTED)
+        with contextlib.suppress(SupervisorError):  # whoever needs it looks, too
+            call(self.socket, "supervisor.startProcessGroup", name, False)
 
     def _wait_stopped(self, look: Callable[[], Iterable[ProcessInfo]]) -> None:
         begun = time.monotonic()

@@ -117,8 +117,8 @@ class Switcher:
         for port in sorted(_ports(spec)):
             deadline = time.monotonic() + (1.0 if wait else 0.0)
             while ports.is_open(port):
-                own = () if wait else self._node.own_pids(spec.name, *others)
-                if own != () and any(route.port == port for route in front.claims().get(spec.name, ())):
+                own = set() if wait else self._node.own_pids(spec.name, *others)
+                if not wait and any(route.port == port for route in front.claims().get(spec.name, ())):
                     own |= front.pids()  # it leaves the port when the app is not exposed any more
                 taken = ports.holder(port) if wait else ports.answered_by_other(port, own)
                 if not taken:
