@@ -197,3 +197,10 @@ def test_any_data_gives_a_spec_or_faults_with_messages(data):
     spec, found = read_spec({**LEAST, **data})
     assert (spec is None) == bool(found)
     assert all(message for _, message in found)
+
+
+def test_an_exposed_app_is_asked_where_it_is_exposed_unless_the_spec_says_another_port() -> None:
+    exposed = {"expose": {"port": 80}}
+    assert read_spec({**LEAST, **exposed, "health": {"path": "/"}})[0].health.port == 80
+    assert read_spec({**LEAST, **exposed, "health": {"port": 9000}})[0].health.port == 9000
+    assert read_spec({**LEAST, "health": {}})[0].health.port == 8080
