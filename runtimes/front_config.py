@@ -87,6 +87,8 @@ def _server(port: int, entries: Sequence[tuple[Route, Mapping[str, Any]]]) -> di
         {**({"match": [{"host": [route.host]}]} if route.host else {}), "handle": [handler], "terminal": True}
         for route, handler in named_first
     ]
+    if all(route.host for route, _ in entries):
+        routes.append({"handle": [{"handler": "static_response", "status_code": 404, "body": "no app has this name"}]})
     secure = any(route.secure for route, _ in entries)
     return {
         "listen": [f":{port}"],

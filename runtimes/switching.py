@@ -166,7 +166,7 @@ def described(applied: Applied, spec: AppSpec) -> Applied:
     return replace(
         applied,
         digest=str(digest(spec)),
-        revision=spec.revision,
+        revision=spec.revision or applied.revision,  # a roll-back does not know it
         depends_on=spec.depends_on,
         strategy=spec.upgrade.strategy,
         description=spec.description,

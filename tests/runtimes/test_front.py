@@ -58,7 +58,7 @@ def test_two_apps_share_a_port_by_their_host_names(runtime: ProcessRuntime, port
     assert (caught.value.reason, caught.value.step) == ("RouteTaken", "start")
     assert "late" not in runtime.current_state()
     runtime.remove("rest")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="404"):
         answer(port, "else.localhost")
     assert answer(port, "shop.localhost") == "1"
 
@@ -230,4 +230,5 @@ def test_an_app_that_was_exposed_without_a_name_may_get_one(runtime: ProcessRunt
     runtime.deploy(spec)
     runtime.upgrade(replace(spec, version="2", expose=Expose(port, "shop.localhost")), "1")
     assert answer(port, "shop.localhost") == "2"
-    assert answer(port) == ""
+    with pytest.raises(OSError, match="404"):
+        answer(port)

@@ -199,8 +199,9 @@ def test_any_data_gives_a_spec_or_faults_with_messages(data):
     assert all(message for _, message in found)
 
 
-def test_an_exposed_app_is_asked_where_it_is_exposed_unless_the_spec_says_another_port() -> None:
+def test_an_exposed_app_is_asked_where_it_is_exposed_unless_the_spec_says_another_port():
     exposed = {"expose": {"port": 80}}
-    assert read_spec({**LEAST, **exposed, "health": {"path": "/"}})[0].health.port == 80
-    assert read_spec({**LEAST, **exposed, "health": {"port": 9000}})[0].health.port == 9000
-    assert read_spec({**LEAST, "health": {}})[0].health.port == 8080
+    assert accepted(**exposed, health={"path": "/"}).health.port == 80
+    assert accepted(**exposed, health={"port": 9000}).health.port == 9000
+    assert accepted(**exposed, health={"type": "custom", "check": "a:b"}).health.port == 8080
+    assert accepted(health={}).health.port == 8080
