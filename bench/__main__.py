@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import deploy, first_sync, idle, memory, one_change, parallel
+from bench import blue_green, deploy, first_sync, idle, memory, one_change, parallel
 from bench.measure import FULL, QUICK, Scale
 from bench.table import Row, show, write
 
@@ -20,6 +20,7 @@ ALL: dict[str, Callable[[Scale], Sequence[Row]]] = {
     "first_sync": first_sync.measure,
     "parallel": parallel.measure,
     "deploy": deploy.measure,
+    "blue_green": blue_green.measure,
     "memory": memory.measure,
 }
 

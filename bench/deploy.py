@@ -46,17 +46,20 @@ def make_index(folder: Path) -> None:
     """The wheels of the app and of what it needs."""
     for library in _LIBRARIES:
         modules = {f"{library}/m{number}.py": f"VALUE = {number}\n" * 50 for number in range(_MODULES)}
-        _wheel(folder, library, {f"{library}/__init__.py": "", **modules})
+        wheel(folder, library, {f"{library}/__init__.py": "", **modules})
     needs = "".join(f"Requires-Dist: {library}\n" for library in _LIBRARIES)
-    _wheel(folder, _PACKAGE, {f"{_PACKAGE}.py": _APP}, needs, f"[console_scripts]\n{_PACKAGE} = {_PACKAGE}:main\n")
+    wheel(folder, _PACKAGE, {f"{_PACKAGE}.py": _APP}, needs, f"[console_scripts]\n{_PACKAGE} = {_PACKAGE}:main\n")
 
 
-def _wheel(folder: Path, name: str, files: Mapping[str, str], needs: str = "", scripts: str = "") -> None:
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+def wheel(
+    folder: Path, name: str, files: Mapping[str, str], needs: str = "", scripts: str = "", version: str = "1.0"
+) -> None:
+    """Make a wheel."""
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         tags = "Generator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\n{tags}")
         archive.writestr(f"{info}/entry_points.txt", scripts)

@@ -69,9 +69,10 @@ async def websocket(key: str, reader: asyncio.StreamReader, writer: asyncio.Stre
         f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {token}\r\n\r\n".encode()
     )
-    while frame := await reader.read(4096):
-        writer.write(frame)
-        await writer.drain()
+    with contextlib.suppress(asyncio.CancelledError):  # cut off by the end of the app
+        while frame := await reader.read(4096):
+            writer.write(frame)
+            await writer.drain()
 
 
 async def main() -> None:
