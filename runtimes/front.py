@@ -5,7 +5,7 @@ with the last. What it leads where is claimed app by app:
 
     <home>/front/routes/<app>.json   the ports and host names that an app has; whoever comes later is refused
     <home>/front/caddy.json          the configuration that was taken last, which a restarted front begins with
-    <home>/front/admin.sock          its control socket, mode 0600
+    <home>/supervisor/front.sock     its control socket, mode 0600
 
 Its configuration changes only when these claims do; a switch between releases is none of its business
 (`runtimes.front_config`). Changes are made under `<home>/front/lock`. Killed at any line:
@@ -113,7 +113,10 @@ class Front:
     def ensure(self) -> None:
         """Have the front run and know all claims. A port that somebody else took meanwhile is left out."""
         claims = self.claims()
-        if not any(claims.values()) or (self.running() and self._conf_is(claims)):
+        if any(claims.values()):
+            if self.running() and self._conf_is(claims):
+                return
+        elif not self._supervisor.has_conf(NAME):
             return
         with self._lock():
             self._tell(self._possible(self.claims()))

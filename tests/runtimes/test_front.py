@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from waiting import is_running, wait_for
 
 from runtimes.base import RuntimeFailure
 from runtimes.front import NAME, Front, RouteRefusedError
-from runtimes.front_admin import program, refusal
+from runtimes.front_admin import program, refusal, version
 from runtimes.front_config import Route, conflict, front_config, is_public
 from runtimes.process import ProcessRuntime
 from runtimes.supervisord import Supervisor
@@ -225,6 +226,19 @@ def test_a_refusal_says_what_to_do() -> None:
     assert refusal("something else").reason == "FrontRefused"
 
 
+def test_a_caddy_that_is_too_old_gives_way_to_the_one_that_came_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "caddy"
+    old.write_text("#!/bin/sh\necho v2.7.6\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert version(str(old)) == (2, 7)
+    assert program() != old
+    old.write_text("#!/bin/sh\necho v2.99.0 h1:x=\n")
+    assert program() == old
+
+
 def test_an_app_that_was_exposed_without_a_name_may_get_one(runtime: ProcessRuntime, port: int) -> None:
     spec = exposed(port)
     runtime.deploy(spec)
@@ -232,3 +246,34 @@ def test_an_app_that_was_exposed_without_a_name_may_get_one(runtime: ProcessRunt
     assert answer(port, "shop.localhost") == "2"
     with pytest.raises(OSError, match="404"):
         answer(port)
+
+
+CLAIM = """
+import ctypes, sys
+from pathlib import Path
+ctypes.CDLL(None).prctl(24, 10, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE: what follows is no root for ports
+from runtimes.front import Front
+from runtimes.front_config import Route
+from runtimes.supervisord import Supervisor
+supervisor = Supervisor(Path(sys.argv[1]))
+supervisor.ensure_running()
+front = Front(supervisor.home, supervisor)
+front.claim("web", Route(int(sys.argv[2])))
+try:
+    front.claim("shop", Route(81))
+except Exception as error:
+    print(error.reason, error.message)
+print(sorted(front.claims()), front.running())
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").exists()
+    or int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81,
+    reason="this machine lets everybody have every port",
+)
+def test_a_port_that_needs_privileges_is_refused_and_holds_up_no_other_route(home: Path, port: int) -> None:
+    argv = [sys.executable, "-c", CLAIM, str(home), str(port)]
+    done = subprocess.run(argv, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
+    told = ["PortPrivileged port 81 may not be opened by this user", "['web'] True"]
+    assert done.stdout.splitlines() == told, done.stderr
