@@ -34,7 +34,6 @@ from pathlib import Path
 
 from runtimes import connections, logs, releases
 from runtimes.applied import Applied
-from runtimes.front_config import IDLE
 from runtimes.node_apps import NodeApps
 from runtimes.observe import all_up
 from runtimes.sides import Side, other
@@ -44,7 +43,7 @@ from specs.appstate import AppState
 from specs.model import AppSpec
 
 DRAIN_SECONDS = 30.0
-_CALM = IDLE + 0.2
+_CALM = 0.35
 
 
 class BlueGreen:
@@ -101,14 +100,14 @@ class BlueGreen:
     def _drain(self, old: Applied) -> None:
         """Wait until a generation that gets no more requests has answered those it has, but not for ever.
 
-        The front closes its idle connections soon, so those that stay are at work. A request that was on its way at
-        the moment of the switch may still open one: there must be none for longer than an idle one lives.
+        The front closes its idle connections soon (`front_config.IDLE`), so those that stay are at work. A request that
+        was on its way at the moment of the switch may still open one: there must be none for a while.
         """
         if old.expose is None or not old.port:
             return
         deadline = time.monotonic() + DRAIN_SECONDS
         calm_since = None if connections.established(old.port) else time.monotonic()
-        while (now := time.monotonic()) < deadline and (calm_since is None or now - calm_since < _CALM / 2):
+        while (now := time.monotonic()) < deadline and (calm_since is None or now - calm_since < _CALM):
             time.sleep(0.05)
             if connections.established(old.port):
                 calm_since = None
@@ -121,7 +120,8 @@ class BlueGreen:
         try:
             yield
         except Exception:
-            self.end(name, side)
+            if self._node.store.live_side(name) != side:
+                self.end(name, side)
             raise
 
 

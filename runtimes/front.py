@@ -76,7 +76,12 @@ class Front:
         with self._lock():
             before = self.claims()
             after = self._with(before, app, wanted, instead_of)
-            self._tell(after)
+            try:
+                self._tell(self._possible(after))
+            except FrontError:
+                if not any(before.values()):
+                    self._end()
+                raise
             for name in (app, *instead_of):
                 self._put(name, after.get(name, ()))
 
@@ -108,7 +113,7 @@ class Front:
         with self._lock():
             after = {**self.claims(), app: routes}
             self._put(app, routes)
-            self._tell(after)
+            self._tell(self._possible(after))
 
     def ensure(self) -> None:
         """Have the front run and know all claims. A port that somebody else took meanwhile is left out."""
@@ -205,13 +210,26 @@ class Front:
                 )
 
     def _possible(self, claims: Mapping[str, tuple[Route, ...]]) -> dict[str, tuple[Route, ...]]:
+        """Those of the claims whose ports nobody else has, so that one lost port holds up no other route."""
+        own = self._ports() if self.running() else set()
+
         def free(route: Route) -> bool:
+            if route.ports <= own:
+                return True
             with contextlib.suppress(RouteRefusedError):
                 self._refuse_taken(route)
                 return True
             return False
 
         return {app: tuple(route for route in routes if free(route)) for app, routes in claims.items()}
+
+    def _ports(self) -> set[int]:
+        """The ports in the configuration that was taken last."""
+        try:
+            servers = msgspec.json.decode(self._conf.read_bytes())["apps"]["http"]["servers"]
+        except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+            return set()
+        return {int(name.removeprefix("port-")) for name in servers}
 
     def _put(self, app: str, routes: tuple[Route, ...]) -> None:
         assert is_app_name(app)  # noqa: S101 - a part of a path

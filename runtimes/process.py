@@ -34,7 +34,7 @@ from runtimes.isolation import refuse_isolation
 from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, all_up, identities
 from runtimes.starting import Starter
-from runtimes.supervisor_rpc import SupervisorGoneError
+from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError
 from runtimes.switching import Switcher, described
 from specs.appstate import AppState
 from specs.digest import digest
@@ -180,7 +180,7 @@ class ProcessRuntime:
         And have the front, where apps are exposed.
         """
         self.supervisor.ensure_running()
-        with contextlib.suppress(FrontError):  # looked at again soon; a deploy tells why
+        with contextlib.suppress(FrontError, SupervisorError):  # looked at again soon; a deploy tells why
             self._node.front.ensure()
 
     def applied(self, name: str) -> Applied | None:
