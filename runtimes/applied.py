@@ -199,6 +199,8 @@ class AppliedStore:
     def go_live(self, name: str, side: Side) -> None:
         """Put one generation in force: manifest, environment and upstream change in the same step."""
         folder = self.folder(name)
+        for left in folder.glob(f"{LIVE}.*.tmp"):  # of one that was killed here before
+            left.unlink(missing_ok=True)
         link_atomic(folder / LIVE, side)
         for file in (MANIFEST, ENV):
             if not _leads_to(folder / file, f"{LIVE}/{file}"):

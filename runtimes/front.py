@@ -28,7 +28,7 @@ from celeriac.errors import CeleriacError
 from runtimes import front_admin, ports
 from runtimes.files import LockTimeoutError, is_app_name, locked, write_atomic
 from runtimes.front_admin import FrontError
-from runtimes.front_config import Route, conflict, front_config
+from runtimes.front_config import Route, conflict, front_config, ports_of
 from runtimes.supervisor_conf import front_conf
 from runtimes.supervisor_rpc import SupervisorGoneError
 from runtimes.supervisord import Supervisor
@@ -71,7 +71,8 @@ class Front:
 
         The apps `instead_of`, which make room for this one, lose it. Raises RouteRefusedError, FrontError.
         """
-        if wanted in self.claims().get(app, ()) and self.running():
+        claims = self.claims()
+        if wanted in claims.get(app, ()) and self.running() and self._conf_is(claims):
             return
         with self._lock():
             before = self.claims()
@@ -211,7 +212,7 @@ class Front:
 
     def _possible(self, claims: Mapping[str, tuple[Route, ...]]) -> dict[str, tuple[Route, ...]]:
         """Those of the claims whose ports nobody else has, so that one lost port holds up no other route."""
-        own = self._ports() if self.running() else set()
+        own = self._ports() if self.running() else frozenset()
 
         def free(route: Route) -> bool:
             if route.ports <= own:
@@ -223,13 +224,12 @@ class Front:
 
         return {app: tuple(route for route in routes if free(route)) for app, routes in claims.items()}
 
-    def _ports(self) -> set[int]:
+    def _ports(self) -> frozenset[int]:
         """The ports in the configuration that was taken last."""
         try:
-            servers = msgspec.json.decode(self._conf.read_bytes())["apps"]["http"]["servers"]
-        except (OSError, msgspec.MsgspecError, KeyError, TypeError):
-            return set()
-        return {int(name.removeprefix("port-")) for name in servers}
+            return ports_of(self._conf.read_bytes())
+        except OSError:
+            return frozenset()
 
     def _put(self, app: str, routes: tuple[Route, ...]) -> None:
         assert is_app_name(app)  # noqa: S101 - a part of a path

@@ -7,12 +7,12 @@ import json
 import os
 import re
 import shutil
-import socket
 import sysconfig
 from pathlib import Path
 
 from celeriac.errors import CeleriacError
 from celeriac.process import CommandError, run
+from runtimes.unix_http import UnixConnection
 
 OLDEST = (2, 8)
 """The first Caddy that takes an address from a file."""
@@ -30,21 +30,6 @@ class NotTakenError(FrontError):
     """The front did not take a new configuration, and goes on with the one it has."""
 
     reason = "FrontRefused"
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = str(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
 
 
 def program() -> Path:
@@ -76,7 +61,7 @@ def command() -> list[str]:
 
 def answers(path: Path) -> bool:
     """Whether a front is behind the socket `path`."""
-    connection = _Connection(path, 5.0)
+    connection = UnixConnection(path, 5.0)
     try:
         connection.request("GET", "/config/admin")
         return connection.getresponse().status == 200
@@ -88,7 +73,7 @@ def answers(path: Path) -> bool:
 
 def load(path: Path, config: bytes) -> None:
     """Have the front behind `path` go by `config`, at once. Raises NotTakenError, FrontError."""
-    connection = _Connection(path, _PATIENCE)
+    connection = UnixConnection(path, _PATIENCE)
     try:
         connection.request("POST", "/load", config, {"Content-Type": "application/json"})
         answer = connection.getresponse()

@@ -81,6 +81,15 @@ def front_config(claims: Mapping[str, Iterable[Route]], *, admin: str, storage: 
     }
 
 
+def ports_of(config: bytes) -> frozenset[int]:
+    """The ports that a configuration opens; none when it is not one of ours."""
+    try:
+        servers = msgspec.json.decode(config)["apps"]["http"]["servers"]
+        return frozenset(int(name.removeprefix("port-")) for name in servers)
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
+        return frozenset()
+
+
 def _server(port: int, entries: Sequence[tuple[Route, Mapping[str, Any]]]) -> dict[str, Any]:
     named_first = sorted(entries, key=lambda entry: (not entry[0].host, entry[0].host))
     routes = [

@@ -18,6 +18,7 @@ import psutil
 from runtimes import logs, strays
 from runtimes.applied import LIVE, Applied, AppliedStore
 from runtimes.files import is_locked, write_atomic
+from runtimes.front_config import ports_of
 from runtimes.sides import Side, group_name, side_of
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
 from runtimes.supervisord import Supervisor
@@ -168,6 +169,7 @@ class Observer:
         self._store = store
         self._supervisor = supervisor
         self._digests: dict[str, str] = {}
+        self._opened: tuple[tuple[int, int], frozenset[int]] = ((0, 0), frozenset())
         self._records: dict[str, tuple[tuple[int, int], HealthRecord | None]] = {}
 
     def all(self) -> dict[str, AppState]:
@@ -254,9 +256,22 @@ class Observer:
                 return "the address that the front leads to was changed"
             if not os.path.exists(f"{self._home}/front/routes/{applied.name}.json"):  # noqa: PTH110
                 return "the front does not lead to it"
+            if applied.expose.port not in self._front_ports():
+                return f"the front could not open port {applied.expose.port}"
         if self._store.standing_by(applied.name) and not is_locked(self._home / "locks" / applied.name):
             return "another release of it was left running beside it"
         return ""
+
+    def _front_ports(self) -> frozenset[int]:
+        path = self._home / "front" / "caddy.json"
+        try:
+            status = path.stat()
+            key = (status.st_ino, status.st_mtime_ns)
+            if self._opened[0] != key:
+                self._opened = (key, ports_of(path.read_bytes()))
+        except OSError:
+            return frozenset()
+        return self._opened[1]
 
     def _state(self, facts: Facts) -> AppState:
         state = state_of(facts)

@@ -12,10 +12,12 @@ all, can go on from. What is on disk while the work goes on:
 
 The launcher (`runtimes.launch`) reads manifest and environment at each start, so a crashed process comes back
 with what is applied. One writer per app: a lock file per app, whoever else thinks to hold the lease.
-An upgrade is strategy `restart`: build beside the running one, stop, switch, start, probe. The working folder of an
-app is `<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another name.
+That is strategy `restart`: build beside the running one, stop, switch, start, probe. With `blue_green` a second
+generation is started beside the first (`runtimes.blue_green`). The working folder of an app is
+`<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another name.
 
-The work itself is in `bringing` (one app), `switching` and `starting` (its two halves) and `adoption` (a new name).
+The work itself is in `bringing` (one app), `switching` and `starting` (its two halves), `blue_green` and `adoption` (a
+new name). Exposed apps are reached through `front`.
 """
 
 from __future__ import annotations

@@ -238,6 +238,31 @@ def test_removing_and_stopping_leave_nothing_of_either_generation(
     assert not list((place.home / "front" / "routes").iterdir())
 
 
+def test_what_follows_the_logs_reads_each_release_once(runtime: ProcessRuntime, home: Path, port: int) -> None:
+    runtime.deploy(exposed(port))
+    followed = logs.follow(home, "web")
+    assert next(followed).text == "serving 1"
+    for version in ("2", "3", "4"):
+        runtime.upgrade(exposed(port, version), "")
+        assert next(followed).text == f"serving {version}"
+    followed.close()
+
+
+def test_stopping_all_apps_stops_the_front_and_what_was_left_over_too(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    runtime.deploy(exposed(port))
+    place.killed_at(port, "1", "2", "runtimes.applied:AppliedStore.go_live", "before")
+    assert len(place.pids()) == 2
+    runtime.supervisor.shutdown()
+    assert place.pids("") == []
+    runtime.revive()
+    wait_for(lambda: bool(place.pids()))
+    assert answer(port) == "1"
+    state = place.runtime().deploy(exposed(port))
+    assert place.pids() == [state.pid]
+
+
 # Whatever dies
 
 
@@ -264,6 +289,7 @@ STEPS = [
     ("runtimes.starting:Starter.wait", "after", 1, "old"),
     ("runtimes.applied:AppliedStore.put_upstream", "after", 2, "old"),
     ("runtimes.applied:AppliedStore.go_live", "before", 1, "old"),
+    ("runtimes.files:os.symlink", "after", 1, "old"),
     ("runtimes.applied:AppliedStore.go_live", "after", 1, "new"),
     ("runtimes.releases:switch_current", "after", 1, "new"),
     ("runtimes.blue_green:BlueGreen._drain", "before", 1, "new"),
@@ -300,6 +326,7 @@ def test_whoever_is_killed_at_a_switch_the_next_one_ends_with_one_generation(
     assert state.pid not in before
     assert runtime.current_state() == {"web": state}
     assert sum((beside / side).is_dir() for side in ("blue", "green")) == 1
+    assert not list(beside.glob("*.tmp"))
     assert place.runtime().upgrade(exposed(port, new), old) == state
 
 

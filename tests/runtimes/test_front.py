@@ -132,6 +132,24 @@ def test_a_port_lost_while_the_front_was_down_holds_up_no_other_route(front: Fro
     assert set(json.loads(front._conf.read_text())["apps"]["http"]["servers"]) == {f"port-{port}", f"port-{lost}"}
 
 
+def test_an_app_whose_port_was_lost_says_so_until_it_has_it_back(
+    runtime: ProcessRuntime, home: Path, port: int
+) -> None:
+    state = runtime.deploy(exposed(port))
+    runtime.supervisor.stop(NAME)
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("0.0.0.0", port))
+        held.listen()
+        other = runtime.deploy(exposed(free_port(), name="other"))
+        assert other.health == "healthy"
+        assert f"the front could not open port {port}" in runtime.current_state()["web"].message
+        with pytest.raises(RuntimeFailure, match=f"port {port} is already in use by"):
+            runtime.deploy(exposed(port))
+    assert runtime.deploy(exposed(port)) == state
+    assert answer(port) == "1"
+
+
 def test_its_control_socket_and_files_are_its_owners_alone(front: Front, port: int) -> None:
     front.claim("web", Route(port))
     assert stat.S_IMODE(front._socket().stat().st_mode) == 0o600
