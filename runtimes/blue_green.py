@@ -63,14 +63,19 @@ class BlueGreen:
         )
 
     def bring(
-        self, spec: AppSpec, applied: Applied, release: Path, processes: Mapping[str, tuple[str, ...]]
+        self,
+        spec: AppSpec,
+        applied: Applied,
+        release: Path,
+        processes: Mapping[str, tuple[str, ...]],
+        message: str = "",
     ) -> AppState:
         """Have `spec` in force and healthy, and `applied` until then. When it does not come up, nothing has changed."""
         node, side = self._node, other(applied.side)
         with self._given_up_whole(spec.name, side):
             with self._switcher.prepared(spec, release, processes, applied, side) as candidate:
                 logs.begin(node.home, spec.name, side, candidate.processes)
-                self._starter.start(candidate)
+                self._starter.start(replace(candidate, message=message))
             node.context.report("switching")
             node.store.go_live(spec.name, side)
         self.settle(spec.name)
@@ -138,6 +143,7 @@ def why_not(spec: AppSpec) -> str:
     return ""
 
 
-def fell_back(spec: AppSpec, why: str) -> str:
-    """What is said of an app that was restarted instead. Pure."""
-    return f"strategy {spec.upgrade.strategy} was not possible, restarted: {why}"
+def fell_back(strategy: str, by: str, why: str) -> str:
+    """What is said of an app that was upgraded in another way than its strategy says. Pure."""
+    ways = {"restart": "restarted", "blue_green": "upgraded beside itself", "hot_reload": "hot reloaded"}
+    return f"{ways[by]}, since it could not be {ways[strategy]}: {why}"

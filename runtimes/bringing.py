@@ -50,7 +50,7 @@ class Bringer:
         if why:
             extra = {"strategy": spec.upgrade.strategy, "by": "restart", "why": why}
             node.context.tell("upgrade.fallback", spec, extra)
-            return self._restart(spec, applied, release, processes, fell_back(spec, why))
+            return self._restart(spec, applied, release, processes, fell_back(spec.upgrade.strategy, "restart", why))
         state = self._blue_green.bring(spec, applied, release, processes)
         node.front.settle(spec.name, node.route(spec))
         return state

@@ -148,7 +148,7 @@ def test_an_app_that_cannot_run_twice_is_restarted_and_says_why(
     runtime.deploy(spec)
     state = runtime.upgrade(replace(spec, version="2"), "1")
     why = f"its health check asks port {port}, which only one release can hold; expose it"
-    assert state.message == f"strategy blue_green was not possible, restarted: {why}"
+    assert state.message == f"restarted, since it could not be upgraded beside itself: {why}"
     assert place.told == [("upgrade.fallback", "web", {"strategy": "blue_green", "by": "restart", "why": why})]
     assert answer(port) == "2"
 
