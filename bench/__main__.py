@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import deploy, first_sync, healing, idle, memory, one_change, parallel, rollback
+from bench import blue_green, deploy, first_sync, healing, idle, memory, one_change, parallel, rollback
 from bench.measure import FULL, QUICK, Scale
 from bench.table import Row, show, write
 
@@ -22,6 +22,7 @@ ALL: dict[str, Callable[[Scale], Sequence[Row]]] = {
     "deploy": deploy.measure,
     "rollback": rollback.measure,
     "healing": healing.measure,
+    "blue_green": blue_green.measure,
     "memory": memory.measure,
 }
 

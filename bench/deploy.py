@@ -46,16 +46,17 @@ def make_index(folder: Path, versions: Sequence[str] = ("1.0",)) -> None:
     """The wheels of the app, in each of its `versions`, and of what it needs."""
     for library in _LIBRARIES:
         modules = {f"{library}/m{number}.py": f"VALUE = {number}\n" * 50 for number in range(_MODULES)}
-        _wheel(folder, library, {f"{library}/__init__.py": "", **modules})
+        wheel(folder, library, {f"{library}/__init__.py": "", **modules})
     needs = "".join(f"Requires-Dist: {library}\n" for library in _LIBRARIES)
     scripts = f"[console_scripts]\n{_PACKAGE} = {_PACKAGE}:main\n"
     for version in versions:
-        _wheel(folder, _PACKAGE, {f"{_PACKAGE}.py": _APP}, needs, scripts, version)
+        wheel(folder, _PACKAGE, {f"{_PACKAGE}.py": _APP}, needs, scripts, version)
 
 
-def _wheel(
+def wheel(
     folder: Path, name: str, files: Mapping[str, str], needs: str = "", scripts: str = "", version: str = "1.0"
 ) -> None:
+    """Make a wheel."""
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in files.items():

@@ -53,6 +53,17 @@ def uv(settings: Settings) -> Check:
         return fail("uv", error.message, "reinstall it: celeriac's dependencies are not complete")
 
 
+def front(settings: Settings) -> Check:
+    """Caddy, which keeps the public ports of apps that are exposed."""
+    from runtimes.front_admin import FrontError, program, version
+
+    try:
+        found = program()
+    except FrontError as error:
+        return warn("caddy", error.message, error.hint)
+    return ok("caddy", f"{'.'.join(map(str, version(str(found))))} ({found})")
+
+
 def home(settings: Settings) -> Check:
     """The home folder takes files."""
     folder = settings.home
@@ -126,6 +137,7 @@ MACHINE_CHECKS: dict[str, Callable[[Settings], Check]] = {
     "python": python_version,
     "git": git,
     "uv": uv,
+    "caddy": front,
     "home": home,
     "disk": disk,
     "sockets": sockets,

@@ -285,7 +285,8 @@ class Attempt:
                 {"hook": h.hook, "result": h.state, "seconds": h.seconds, "output": list(h.output)} for h in self.hooks
             ]
         if committed_at and result == "ok":
-            extra["commit_to_healthy"] = round(now - committed_at, 3)
+            # While the old release drains the new one serves already.
+            extra["commit_to_healthy"] = round(now - committed_at - took.get("drain", 0.0), 3)
         return self.event(
             f"{self.step.task}.stop", now, result=result, error=message, duration=now - self.began, extra=extra
         )

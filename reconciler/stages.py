@@ -12,6 +12,7 @@ STAGES = {
     "switching": "switch",
     "starting": "switch",
     "probing": "probe",
+    "draining": "drain",
 }
 """The stage that each phase of a runtime's work belongs to."""
 

@@ -113,6 +113,9 @@ class Adoption:
             inheritance.link_releases(old_folder, new_folder, {release_id(spec), *_release_ids(old)})
         release, processes = switcher.build(spec, None)
         switcher.refuse_taken_ports(spec, old.name, wait=False)
+        route = node.route(spec)
+        if route is not None and old.expose is not None:  # else the old app itself may have that port until it stops
+            node.front.check(spec.name, route, (old.name,))
         blocked = inheritance.in_the_way(old_folder, new_folder)
         if blocked is not None:
             raise RuntimeFailure(
@@ -130,9 +133,14 @@ class Adoption:
         node.supervisor.stop(old.name)
         node.supervisor.stop(spec.name)
         inheritance.move_data(old_folder, new_folder)
+        switcher.refuse_taken_route(spec, old.name)
+        node.front.settle(old.name, None)
         switcher.refuse_taken_ports(spec, wait=True)
         before = _moved(old, heir, old_folder, new_folder)
-        return self._starter.start(switcher.switch(spec, release, processes, before))
+        with switcher.switched(spec, release, processes, before) as switched:
+            state = self._starter.start(switched)
+        node.front.settle(spec.name, node.route(spec))
+        return state
 
     def _restore(self, old_name: str, failure: Exception) -> None:
         """Start the old app again where it was stopped for the new one."""

@@ -1,4 +1,9 @@
-"""What is applied on this node: `<home>/apps/<app>/applied.json`, one per app.
+"""What is applied on this node: one manifest per app, and while an app is upgraded beside itself a second one.
+
+    apps/<app>/blue/{applied.json,env,upstream,health.json,run/}    one generation: what it runs, and is asked by
+    apps/<app>/green/…                                              the other one, while there are two
+    apps/<app>/live -> blue                                         which of them is in force, swapped in one step
+    apps/<app>/applied.json -> live/applied.json, env -> live/env   the same, by the names that never change
 
 Written by the process runtime before it starts anything and after it proved to work; read by the
 launcher (`runtimes.launch`) at every start, by the observation, and after a crash to tell how far
@@ -10,12 +15,14 @@ things got. It holds commands, so it is readable by its owner only. `phase` is t
 - failed: it did not become healthy
 - stopped: somebody asked for it not to run
 - removing: on its way out
+- draining: another generation is in force; it answers what it was asked before, and is not started again
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,14 +31,17 @@ from typing import Literal
 
 import msgspec
 
-from runtimes.files import write_atomic
+from runtimes.files import link_atomic, write_atomic
+from runtimes.sides import SIDES, Side
 from specs.digest import Digest
-from specs.model import Health, Icon, Isolation, Strategy
+from specs.model import Expose, Health, Icon, Isolation, Strategy
 
-Phase = Literal["switching", "starting", "running", "failed", "stopped", "removing"]
+Phase = Literal["switching", "starting", "running", "failed", "stopped", "removing", "draining"]
 
 MANIFEST = "applied.json"
 ENV = "env"
+UPSTREAM = "upstream"
+LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,7 @@ class Applied:
     `reloaded` names the processes, as `pid:start`, that took the present environment over by a
     signal: their own memory of it at start is older. `venv`: the release has an interpreter of its own.
     `cgroups`: control groups may hold it to its limits.
+    `port` is the app's $PORT: where it is exposed a private one, which the front leads `expose.port` to.
     """
 
     name: str
@@ -81,6 +92,21 @@ class Applied:
     message: str = ""
     reloaded: Mapping[str, str] = field(default_factory=dict)
     previous: Previous | None = None
+    side: Side = "blue"
+    expose: Expose | None = None
+    port_lock: str = ""
+
+    @property
+    def health_port(self) -> int:
+        """The port that the health check asks: never the public one, behind which another generation may be."""
+        if self.health is None or self.health.type == "custom":
+            return 0
+        return self.port if self.expose is not None and self.health.port == self.expose.port else self.health.port
+
+    @property
+    def upstream(self) -> str:
+        """Where the front finds this generation."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def release_id(self) -> str:
@@ -105,30 +131,37 @@ _env_decoder = msgspec.json.Decoder(dict[str, str])
 
 
 class AppliedStore:
-    """Reads and writes the manifests of one home folder. A file that did not change is not read again."""
+    """Reads and writes the manifests of one home folder. A file that did not change is not read again.
+
+    Without a side, what is meant is the generation that is in force.
+    """
 
     def __init__(self, home: Path) -> None:
         self._apps = home / "apps"
-        self._seen: dict[str, tuple[tuple[int, int], Applied | None]] = {}
+        self._seen: dict[tuple[str, str], tuple[tuple[int, int], Applied | None]] = {}
         self._hashes: dict[str, tuple[tuple[int, int, int], str]] = {}
 
     def folder(self, name: str) -> Path:
         """The folder of app `name`."""
         return self._apps / name
 
-    def get(self, name: str) -> Applied | None:
+    def side_folder(self, name: str, side: Side) -> Path:
+        """The folder of one generation of app `name`."""
+        return self._apps / name / side
+
+    def get(self, name: str, side: Side | None = None) -> Applied | None:
         """What is applied of `name`; None when nothing is, or when its manifest is unreadable."""
-        path = f"{self._apps}/{name}/{MANIFEST}"
+        path = f"{self._apps}/{name}/{side or LIVE}/{MANIFEST}"
         try:
             status = os.stat(path)  # noqa: PTH116 - one call per app and observation
         except OSError:
-            self._seen.pop(name, None)
+            self._seen.pop((name, side or LIVE), None)
             return None
         key = (status.st_ino, status.st_mtime_ns)
-        seen = self._seen.get(name)
+        seen = self._seen.get((name, side or LIVE))
         if seen is None or seen[0] != key:
             seen = (key, self._decode(path))
-            self._seen[name] = seen
+            self._seen[name, side or LIVE] = seen
         return seen[1]
 
     def all(self) -> dict[str, Applied]:
@@ -140,31 +173,72 @@ class AppliedStore:
         found = ((name, self.get(name)) for name in names)
         return {name: applied for name, applied in found if applied is not None}
 
+    def live_side(self, name: str) -> Side | None:
+        """Which generation of `name` is in force; None when none is."""
+        try:
+            target = os.readlink(f"{self._apps}/{name}/{LIVE}")  # noqa: PTH115 - a relative target is wanted as it is
+        except OSError:
+            return None
+        return next((side for side in SIDES if side == target), None)
+
+    def standing_by(self, name: str) -> Side | None:
+        """The side of a generation that is not the one in force; None when there is none."""
+        live = self.live_side(name)
+        for side in SIDES:
+            if side != live and os.path.isdir(f"{self._apps}/{name}/{side}"):  # noqa: PTH112 - one call per app
+                return side
+        return None
+
     def put(self, applied: Applied) -> Applied:
-        """Replace the manifest of the app in one step."""
-        folder = self.folder(applied.name)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Replace the manifest of one generation in one step. The first one of an app is in force at once."""
+        folder = self.side_folder(applied.name, applied.side)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(folder / MANIFEST, _encoder.encode(applied))
+        if self.live_side(applied.name) is None:
+            self.go_live(applied.name, applied.side)
         return applied
+
+    def go_live(self, name: str, side: Side) -> None:
+        """Put one generation in force: manifest, environment and upstream change in the same step."""
+        folder = self.folder(name)
+        for left in folder.glob(f"{LIVE}.*.tmp"):  # of one that was killed here before
+            left.unlink(missing_ok=True)
+        link_atomic(folder / LIVE, side)
+        for file in (MANIFEST, ENV):
+            if not _leads_to(folder / file, f"{LIVE}/{file}"):
+                link_atomic(folder / file, f"{LIVE}/{file}")
+
+    def drop_side(self, name: str, side: Side) -> None:
+        """Forget a generation of which nothing runs: its environment first, which may hold secrets."""
+        folder = self.side_folder(name, side)
+        (folder / ENV).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def drop(self, name: str) -> None:
         """Say that nothing of `name` is applied. Its environment goes too: it may hold secrets."""
         folder = self.folder(name)
-        (folder / ENV).unlink(missing_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
+        live = self.live_side(name)
+        for side in sorted(SIDES, key=lambda side: side == live):  # what is in force last
+            self.drop_side(name, side)
+        for link in (ENV, MANIFEST, LIVE):
+            (folder / link).unlink(missing_ok=True)
 
-    def put_env(self, name: str, env: Mapping[str, str]) -> str:
-        """Replace the environment of the app, readable by its owner only; return its hash."""
+    def put_env(self, name: str, env: Mapping[str, str], side: Side | None = None) -> str:
+        """Replace the environment of a generation, readable by its owner only; return its hash."""
         content = encode_env(env)
-        folder = self.folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
+        live = self.live_side(name)
+        chosen = side or live or SIDES[0]
+        folder = self.side_folder(name, chosen)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(folder / ENV, content)
+        if chosen == live and not _leads_to(self.folder(name) / ENV, f"{LIVE}/{ENV}"):
+            link_atomic(self.folder(name) / ENV, f"{LIVE}/{ENV}")
         return hashlib.sha256(content).hexdigest()
 
-    def env(self, name: str) -> dict[str, str]:
+    def env(self, name: str, side: Side | None = None) -> dict[str, str]:
         """The environment that the next start of `name` will have; empty when there is none to read."""
         try:
-            return _env_decoder.decode((self.folder(name) / ENV).read_bytes())
+            return _env_decoder.decode((self._apps / name / (side or LIVE) / ENV).read_bytes())
         except (OSError, msgspec.MsgspecError):
             return {}
 
@@ -181,6 +255,18 @@ class AppliedStore:
             return ""
         return seen[1]
 
+    def put_upstream(self, name: str, side: Side, address: str) -> None:
+        """Say where the front finds a generation. It counts while that one is in force, from the next request on."""
+        if self.upstream(name, side) != address:
+            write_atomic(self.side_folder(name, side) / UPSTREAM, f"{address}\n".encode())
+
+    def upstream(self, name: str, side: Side | None = None) -> str:
+        """Where the front finds `name`; empty when it was not told."""
+        try:
+            return (self._apps / name / (side or LIVE) / UPSTREAM).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
     @staticmethod
     def _decode(path: str) -> Applied | None:
         try:
@@ -192,6 +278,13 @@ class AppliedStore:
 def encode_env(env: Mapping[str, str]) -> bytes:
     """The content of an environment file: one JSON object, the same for equal environments."""
     return msgspec.json.format(msgspec.json.encode(dict(env), order="sorted"), indent=1)
+
+
+def _leads_to(link: Path, target: str) -> bool:
+    try:
+        return os.readlink(link) == target  # noqa: PTH115 - a relative target is wanted as it is
+    except OSError:
+        return False
 
 
 def now() -> datetime:

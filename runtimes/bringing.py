@@ -14,6 +14,7 @@ from pathlib import Path
 
 from runtimes import inheritance, releases
 from runtimes.applied import ENV, Applied
+from runtimes.blue_green import BlueGreen, fell_back, why_not
 from runtimes.node_apps import NodeApps
 from runtimes.observe import all_up, identities, identity
 from runtimes.starting import Starter
@@ -32,19 +33,52 @@ class Bringer:
         self._node = node
         self._switcher = switcher
         self._starter = starter
+        self._blue_green = BlueGreen(node, switcher, starter)
 
     def bring(self, spec: AppSpec) -> AppState:
-        """Have `spec` running and healthy: build beside what runs, stop, switch, start, probe."""
+        """Have `spec` running and healthy: build beside what runs, then by its strategy; see `_restart`."""
         node, switcher = self._node, self._switcher
+        self.settle(spec.name)
         applied = node.applied(spec.name)
         if applied is not None and self.goes_on(spec, applied):
             return node.state(spec.name)
         release, processes = switcher.build(spec, applied)
         switcher.refuse_taken_ports(spec, wait=False)
+        routed = switcher.refuse_taken_route(spec)
+        if applied is None or spec.upgrade.strategy == "restart" or not self._blue_green.can(applied):
+            return self._restart(spec, applied, release, processes)
+        why = why_not(spec) if routed else "until now the app itself had the port that it is to be exposed by"
+        if why:
+            extra = {"strategy": spec.upgrade.strategy, "by": "restart", "why": why}
+            node.context.tell("upgrade.fallback", spec, extra)
+            return self._restart(spec, applied, release, processes, fell_back(spec.upgrade.strategy, "restart", why))
+        state = self._blue_green.bring(spec, applied, release, processes)
+        node.front.settle(spec.name, node.route(spec))
+        return state
+
+    def settle(self, name: str) -> None:
+        """Leave one generation of `name`, where an upgrade beside itself was cut off."""
+        self._blue_green.settle(name)
+
+    def _restart(
+        self,
+        spec: AppSpec,
+        applied: Applied | None,
+        release: Path,
+        processes: Mapping[str, tuple[str, ...]],
+        message: str = "",
+    ) -> AppState:
+        """Stop, switch, start, probe."""
+        node, switcher = self._node, self._switcher
         node.context.report("stopping")
         node.supervisor.stop(spec.name)
+        if spec.expose is None:
+            node.front.settle(spec.name, None)
         switcher.refuse_taken_ports(spec, wait=True)
-        return self._starter.start(switcher.switch(spec, release, processes, applied))
+        with switcher.switched(spec, release, processes, applied) as switched:
+            state = self._starter.start(replace(switched, message=message))
+        node.front.settle(spec.name, node.route(spec))
+        return state
 
     def goes_on(self, spec: AppSpec, applied: Applied) -> bool:
         """Whether the app already runs as it should; its files are put right on the way, without a restart."""
@@ -64,11 +98,13 @@ class Bringer:
         grace = spec.health.grace if spec.health else STARTS_SECONDS * 2
         if not self._starter.wait(wanted, max(grace - age, 0.0)).ok or not self._started_for(applied, processes):
             return False
+        self._switcher.refuse_taken_route(spec)
         node.store.put_env(spec.name, spec.env)
         folder = node.store.folder(spec.name)
         if releases.read_current(folder) != Path(applied.release):
             releases.switch_current(folder, Path(applied.release))
         self._starter.proved(replace(wanted, env_sha256=node.store.env_sha256(spec.name)))
+        node.front.settle(spec.name, node.route(spec))
         return True
 
     def _started_for(self, applied: Applied, processes: Mapping[str, ProcessInfo]) -> bool:
@@ -94,7 +130,8 @@ class Bringer:
         env_sha256 = node.store.put_env(spec.name, spec.env)
         changed = described(replace(applied, env_sha256=env_sha256, digest=str(digest(spec))), spec)
         node.store.put(replace(changed, phase="starting"))
-        node.supervisor.signal(spec.name, applied.processes, spec.run.reload_signal.upper().removeprefix("SIG"))
+        name = spec.run.reload_signal.upper().removeprefix("SIG")
+        node.supervisor.signal(spec.name, applied.processes, name, applied.side)
         grace = spec.health.grace if spec.health else STARTS_SECONDS * 2
         after = node.processes(applied)
         if identities(after) != identities(processes) or not self._starter.wait(changed, grace).ok:
@@ -116,10 +153,10 @@ class Bringer:
         if applied is not None:
             node.store.put(replace(applied, phase="removing"))
         node.supervisor.remove(name)
+        node.front.settle(name, None)
         folder = node.store.folder(name)
         releases.drop_current(folder)
-        shutil.rmtree(folder / "run", ignore_errors=True)
-        (folder / "health.json").unlink(missing_ok=True)
         (folder / "integrity.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / "run", ignore_errors=True)
         inheritance.drop_heir(folder)
         node.store.drop(name)  # last: until here a repeated removal finds it

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -35,6 +35,30 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     finally:
         os.close(descriptor)
     os.replace(temporary, path)  # noqa: PTH105 - both are text already and this is the hot path of noop
+
+
+def link_atomic(link: Path, target: str) -> None:
+    """Make `link` a symbolic link to `target` in one step, whatever it was before. Readers see the old or the new."""
+    temporary = f"{link}.{os.getpid()}-{threading.get_ident()}.tmp"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)  # noqa: PTH108
+    os.symlink(target, temporary)  # noqa: PTH211
+    os.replace(temporary, link)  # noqa: PTH105
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock on `path` right now. Makes no file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

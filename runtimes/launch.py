@@ -1,15 +1,15 @@
 """Starts one process of an app: run by the supervisor, becomes the app. Standard library only.
 
-    python -I -S launch.py <home>/apps/<app> <process>
+    python -I -S launch.py <home>/apps/<app> <process> <side>
 
-It reads what is applied (`applied.json`) and the environment (`env`, mode 0600), so that neither the
+It reads what is applied (`<side>/applied.json`) and the environment (`env`, mode 0600), so that neither the
 supervisor's files nor any argument list holds a secret. It builds the environment from the few
 inherited variables that belong to the machine, the app's own, and Celeriac's stamps (by which the
 live process can be told apart from every other), sets the limits and executes the real command.
 
-A process of an app exists at most once: its lock is inherited by the app and held as long as it
-lives. Where a crashed app left children behind, they are ended first; where somebody else than the
-supervisor in charge runs this, it gives up.
+A process of a generation exists at most once: its lock is inherited by the app and held as long as it
+lives, and so is that of its private port. Where a crashed app left children behind, they are ended
+first; where somebody else than the supervisor in charge runs this, it gives up.
 
 The pure parts (`environment`, `expand`) are shared with the health checks.
 """
@@ -66,6 +66,7 @@ def environment(
         CELERIAC_RELEASE=release,
         CELERIAC_HOME_ID=str(manifest["home_id"]),
         CELERIAC_PROCESS=process,
+        CELERIAC_SIDE=str(manifest["side"]),
         CELERIAC_ENV_FILE=str(manifest["env_file"]),
     )
     return result
@@ -124,14 +125,18 @@ def marked_pids(marks: Iterable[str]) -> list[int]:
     return found
 
 
-def main(app_folder: str, process: str) -> None:
+def main(app_folder: str, process: str, side: str) -> None:
     """Become `process` of the app in `app_folder`; returns only by SystemExit, which tells why."""
-    manifest = _read(app_folder, "applied.json")
-    env = _read(app_folder, "env")
+    folder = os.path.join(app_folder, side)  # noqa: PTH118
+    manifest = _read(folder, "applied.json")
+    env = _read(folder, "env")
     argv = manifest["processes"].get(process)
     if not argv:
         sys.exit(f"celeriac: {manifest['name']} has no process {process!r}")
-    lock = _hold_lock(app_folder, process, manifest)
+    if manifest.get("phase") == "draining":
+        sys.exit(f"celeriac: this release of {manifest['name']} is on its way out: not started again")
+    lock = _hold_lock(folder, process, manifest)
+    _hold_port(manifest)
     variables = environment(manifest, env, os.environ, process)
     data = os.path.join(app_folder, "data")  # noqa: PTH118
     os.makedirs(data, mode=0o700, exist_ok=True)  # noqa: PTH103
@@ -153,9 +158,9 @@ def _read(folder: str, name: str) -> dict[str, Any]:
         sys.exit(f"celeriac: {name} of this app cannot be read: {type(error).__name__}")
 
 
-def _hold_lock(app_folder: str, process: str, manifest: Mapping[str, object]) -> int:
+def _hold_lock(side_folder: str, process: str, manifest: Mapping[str, object]) -> int:
     """Be the only one of this process, for as long as the app that we become lives; returns the lock."""
-    folder = os.path.join(app_folder, "run")  # noqa: PTH118
+    folder = os.path.join(side_folder, "run")  # noqa: PTH118
     os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
     lock = os.open(os.path.join(folder, process), os.O_RDWR | os.O_CREAT, 0o600)  # noqa: PTH118
     if not _locks(lock):
@@ -185,6 +190,27 @@ def _stamp(lock: int, manifest: Mapping[str, object], more: Mapping[str, object]
     os.pwrite(lock, json.dumps(stamp).encode(), 0)
 
 
+def _hold_port(manifest: Mapping[str, Any]) -> None:
+    """Keep others from choosing our private port as long as the app that we become lives, by a shared lock."""
+    path = manifest.get("port_lock")
+    if not path:
+        return
+    try:
+        lock = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:  # somebody tidied it away: that we listen keeps others off, too
+        return
+    deadline = time.monotonic() + _LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:  # somebody looks at this moment whether it is free
+            if time.monotonic() > deadline:
+                sys.exit(f"celeriac: port {manifest.get('port')} was given to another app")
+            time.sleep(0.02)
+    os.set_inheritable(lock, True)
+
+
 def _locks(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -209,6 +235,7 @@ def _end_leftovers(manifest: Mapping[str, object], process: str) -> None:
         f"CELERIAC_HOME_ID={manifest['home_id']}",
         f"CELERIAC_APP={manifest['name']}",
         f"CELERIAC_PROCESS={process}",
+        f"CELERIAC_SIDE={manifest['side']}",
     )
     for pid in marked_pids(marks):
         if pid != os.getpid():
@@ -233,4 +260,4 @@ def _limit(manifest: Mapping[str, Any], app_folder: str, process: str, before: s
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

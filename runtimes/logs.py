@@ -1,18 +1,22 @@
 """What the apps printed: `<home>/logs/<app>.<process>.log`, which the supervisor rotates (.log.1 is the next older).
 
-Reads only. Used by `celeriac logs` and by the process runtime for the last lines of a failure.
+That name leads to the log of the generation in force, `<app>@<side>.<process>.log`: each has a file of its own, so that
+what a new release says while the old one still runs can be told apart. Used by `celeriac logs`, and by the process
+runtime for the last lines of a failure.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from runtimes.files import is_app_name
+from runtimes.files import is_app_name, link_atomic
+from runtimes.sides import Side, log_name, other
 
 _BLOCK = 64 * 1024
 _LINE = 4000
@@ -27,15 +31,16 @@ class LogLine:
     text: str
 
 
-def log_files(home: Path, app: str, process: str | None = None) -> dict[str, Path]:
-    """The current log file of each process of `app`, or of `process` alone."""
+def log_files(home: Path, app: str, process: str | None = None, side: Side | None = None) -> dict[str, Path]:
+    """The current log file of each process of `app`, or of `process` alone, of the generation in force or of `side`."""
     folder = home / "logs"
     if not is_app_name(app) or not folder.is_dir():
         return {}
+    begin = f"{app}@{side}." if side else f"{app}."
     found = {
-        name[len(app) + 1 : -len(".log")]: folder / name
+        name[len(begin) : -len(".log")]: folder / name
         for name in sorted(os.listdir(folder))  # noqa: PTH208
-        if name.startswith(f"{app}.") and name.endswith(".log")
+        if name.startswith(begin) and name.endswith(".log") and (folder / name).exists()
     }
     return found if process is None else {name: path for name, path in found.items() if name == process}
 
@@ -47,15 +52,35 @@ def tail(home: Path, app: str, lines: int, process: str | None = None) -> list[L
     ]
 
 
-def positions(home: Path, app: str) -> dict[str, int]:
+def point(home: Path, app: str, side: Side, processes: Iterable[str]) -> None:
+    """Have the logs of `app` be those of one generation."""
+    folder = home / "logs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for process in processes:
+        link, target = folder / f"{app}.{process}.log", log_name(app, side, process)
+        if not link.is_symlink() or os.readlink(link) != target:  # noqa: PTH115 - a relative target is wanted
+            link_atomic(link, target)
+
+
+def begin(home: Path, app: str, side: Side, processes: Iterable[str]) -> None:
+    """Set aside what the last generation on `side` printed. Nothing of it runs, and it is not the one in force."""
+    for process in processes:
+        path = home / "logs" / log_name(app, side, process)
+        for number in range(_BACKUPS, 0, -1):
+            newer = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
+            with suppress(FileNotFoundError):
+                newer.rename(path.with_name(f"{path.name}.{number}"))
+
+
+def positions(home: Path, app: str, side: Side | None = None) -> dict[str, int]:
     """How long each log file is now: what `since` takes to tell new lines from old."""
-    return {name: path.stat().st_size for name, path in log_files(home, app).items()}
+    return {name: path.stat().st_size for name, path in log_files(home, app, side=side).items()}
 
 
-def since(home: Path, app: str, start: dict[str, int], lines: int) -> list[LogLine]:
+def since(home: Path, app: str, start: dict[str, int], lines: int, side: Side | None = None) -> list[LogLine]:
     """The last `lines` lines of each process that were printed after `start` was taken."""
     result = []
-    for name, path in log_files(home, app).items():
+    for name, path in log_files(home, app, side=side).items():
         size = path.stat().st_size
         begun = start.get(name, 0)
         # A file that is shorter than it was has been rotated: all of it is new.
@@ -144,17 +169,25 @@ def _last_lines(path: Path, lines: int, until: int | None = None) -> list[str]:
     if lines <= 0:
         return []
     found: list[str] = []
-    for number in range(_BACKUPS + 1):
-        one = path if number == 0 else path.with_name(f"{path.name}.{number}")
-        try:
-            size = one.stat().st_size if number or until is None else until
+    for one in _newest_first(path):
+        with suppress(FileNotFoundError):  # between the two steps of a rotation
+            size = one.stat().st_size if found or until is None else until
             found = _lines(_read_end(one, size, lines - len(found), end=size)) + found
-        except FileNotFoundError:
-            if number:
-                break
+            until = None
         if len(found) >= lines:
             break
     return found[-lines:]
+
+
+def _newest_first(path: Path) -> list[Path]:
+    """The files that hold what a process printed: its own, then older ones, whichever generation wrote them."""
+    own = path.resolve()
+    app, _, rest = own.name.partition("@")
+    side, _, base = rest.partition(".")
+    beside = own.with_name(log_name(app, other("green" if side == "green" else "blue"), base.removesuffix(".log")))
+    older = [one.with_name(f"{one.name}.{number}") for one in (own, beside) for number in range(1, _BACKUPS + 1)]
+    found = [one for one in (*older, *([beside] if rest else [])) if one.is_file()]
+    return [own, *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]
 
 
 def _read_end(path: Path, size: int, lines: int, *, end: int | None = None) -> bytes:

@@ -25,6 +25,7 @@ from runtimes import cgroups, overruns, strays
 from runtimes.launch import start_ticks
 from runtimes.limits import RLIMIT
 from runtimes.overruns import Overrun
+from runtimes.sides import SIDES
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -69,9 +70,10 @@ class MemoryWatch:
                 _end(pids, lambda leader=stamp.pid: tree(leader, usages()))  # type: ignore[misc]
 
     def _held_by_rlimit(self, app: str) -> Iterable[tuple[str, strays.RunStamp]]:
-        for process, stamp in strays.stamps(Path(self._folder(app))).items():
-            if stamp.memory and stamp.limits.get("memory") == RLIMIT and start_ticks(stamp.pid) == stamp.ticks:
-                yield process, stamp
+        for side in SIDES:
+            for process, stamp in strays.stamps(Path(self._folder(app), side)).items():
+                if stamp.memory and stamp.limits.get("memory") == RLIMIT and start_ticks(stamp.pid) == stamp.ticks:
+                    yield process, stamp
 
     def _note(self, app: str, overrun: Overrun) -> None:
         with contextlib.suppress(OSError):

@@ -13,11 +13,17 @@ from runtimes import strays
 from runtimes.applied import Applied, AppliedStore
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.files import LockTimeoutError, is_app_name, locked
+from runtimes.front import Front, RouteRefusedError
+from runtimes.front_admin import FrontError
+from runtimes.front_config import Route
 from runtimes.observe import Observer
+from runtimes.private_ports import NoPrivatePortError
+from runtimes.sides import Side
 from runtimes.supervisor_conf import SupervisorConfigError
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError
 from runtimes.supervisord import Supervisor, WantedApp
 from specs.appstate import AppState
+from specs.model import AppSpec
 
 _LOCK_LIMIT = 60.0
 
@@ -31,6 +37,7 @@ class NodeApps:
         self.store = AppliedStore(self.home)
         self.supervisor = Supervisor(self.home, apps=self._wanted)
         self.observer = Observer(self.home, self.store, self.supervisor)
+        self.front = Front(self.home, self.supervisor)
 
     def applied(self, name: str) -> Applied | None:
         """What is applied of `name`; None when nothing is, or when that is no app's name."""
@@ -45,7 +52,7 @@ class NodeApps:
 
     def processes(self, applied: Applied) -> dict[str, ProcessInfo]:
         """The processes of the app as the supervisor sees them."""
-        return self.supervisor.group(applied.name, applied.processes)
+        return self.supervisor.group(applied.name, applied.processes, applied.side)
 
     def damaged(self, applied: Applied) -> bool:
         """Whether the app's release must be built anew before anything can be started from it."""
@@ -53,9 +60,13 @@ class NodeApps:
             return True
         return bool(self.observer.integrity.damage(applied)) and bool(self.observer.integrity.look(applied))
 
-    def own_pids(self, *names: str) -> set[int]:
-        """Every living process of the apps `names`."""
-        return {process.pid for name in names for process in strays.find(self.home, name)}
+    def own_pids(self, *names: str, side: Side | None = None) -> set[int]:
+        """Every living process of the apps `names`, or of one generation of them."""
+        return {process.pid for name in names for process in strays.find(self.home, name, side)}
+
+    def route(self, spec: AppSpec) -> Route | None:
+        """What the front is to lead to the app of `spec`."""
+        return Route(spec.expose.port, spec.expose.host) if spec.expose is not None else None
 
     def state(self, name: str) -> AppState:
         """The app as it is observed, just after it was changed."""
@@ -85,7 +96,7 @@ class NodeApps:
                 raise RuntimeFailure(name, step, "another process is changing it", reason="Busy") from None
             try:
                 yield
-            except (SupervisorError, SupervisorConfigError) as error:
+            except (SupervisorError, SupervisorConfigError, FrontError, RouteRefusedError, NoPrivatePortError) as error:
                 raise RuntimeFailure(name, step, error.message, reason=error.reason, hint=error.hint) from error
 
     def _give_way(self) -> None:
@@ -95,7 +106,7 @@ class NodeApps:
     def _wanted(self) -> Mapping[str, WantedApp]:
         """For a new supervisor: every app there is, and which of them are to be started."""
         return {
-            name: WantedApp(tuple(applied.processes), applied.phase in {"starting", "running"})
+            name: WantedApp(tuple(applied.processes), applied.phase in {"starting", "running"}, applied.side)
             for name, applied in self.store.all().items()
             if applied.processes
         }

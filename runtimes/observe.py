@@ -16,10 +16,12 @@ import msgspec
 import psutil
 
 from runtimes import logs, overruns, strays
-from runtimes.applied import Applied, AppliedStore
-from runtimes.files import write_atomic
+from runtimes.applied import LIVE, Applied, AppliedStore
+from runtimes.files import is_locked, write_atomic
+from runtimes.front_config import ports_of
 from runtimes.integrity import Integrity
 from runtimes.overruns import Overrun
+from runtimes.sides import Side, group_name, side_of
 from runtimes.strays import RunStamp
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
 from runtimes.supervisord import Supervisor
@@ -221,6 +223,7 @@ class Observer:
         self._store = store
         self._supervisor = supervisor
         self._digests: dict[str, str] = {}
+        self._opened: tuple[tuple[int, int], frozenset[int]] = ((0, 0), frozenset())
         self._records: dict[str, tuple[tuple[int, int], HealthRecord | None]] = {}
         self.integrity = Integrity(home)
 
@@ -240,7 +243,7 @@ class Observer:
         self._forget_old(processes or {})
         states = {}
         for name, one in applied.items():
-            own = None if processes is None else processes.get(name, {})
+            own = None if processes is None else processes.get(group_name(name, one.side), {})
             states[name] = self._state(self._facts(one, own, trouble))
         return states
 
@@ -250,7 +253,7 @@ class Observer:
         if applied is None:
             return None
         try:
-            return self._state(self._facts(applied, self._supervisor.group(name, applied.processes), ""))
+            return self._state(self._facts(applied, self._supervisor.group(name, applied.processes, applied.side), ""))
         except SupervisorGoneError:
             return self._state(self._facts(applied, None, ""))
 
@@ -271,9 +274,11 @@ class Observer:
             seen = self._records[name] = (key, decoded)
         return seen[1]
 
-    def put_record(self, name: str, record: HealthRecord) -> None:
+    def put_record(self, name: str, record: HealthRecord, side: Side | None = None) -> None:
         """Remember what a health check found; nothing is written when it is what is known already."""
-        if self.record(name) != record:
+        if side not in (None, self._store.live_side(name)):
+            write_atomic(Path(self._record_path(name, side)), msgspec.json.encode(record))
+        elif self.record(name) != record:
             write_atomic(Path(self._record_path(name)), msgspec.json.encode(record))
 
     def stamped(self, app: str, info: ProcessInfo) -> str:
@@ -292,7 +297,8 @@ class Observer:
         if not (applied.memory or applied.cpus) or not processes:
             return facts
         folder = self._store.folder(applied.name)
-        found = {name: stamp for name in processes if (stamp := strays.read_stamp(folder, name)) is not None}
+        side = self._store.side_folder(applied.name, applied.side)
+        found = {name: stamp for name in processes if (stamp := strays.read_stamp(side, name)) is not None}
         return replace(facts, stamps=found, overruns=tuple(overruns.known(str(folder))) if applied.memory else ())
 
     def drift(self, applied: Applied) -> str:
@@ -309,7 +315,27 @@ class Observer:
             return damage
         if self._store.env_sha256(applied.name) != applied.env_sha256:
             return "its environment file was changed"
+        if applied.expose is not None and applied.phase == "running":
+            if self._store.upstream(applied.name) != applied.upstream:
+                return "the address that the front leads to was changed"
+            if not os.path.exists(f"{self._home}/front/routes/{applied.name}.json"):  # noqa: PTH110
+                return "the front does not lead to it"
+            if applied.expose.port not in self._front_ports():
+                return f"the front could not open port {applied.expose.port}"
+        if self._store.standing_by(applied.name) and not is_locked(self._home / "locks" / applied.name):
+            return "another release of it was left running beside it"
         return ""
+
+    def _front_ports(self) -> frozenset[int]:
+        path = self._home / "front" / "caddy.json"
+        try:
+            status = path.stat()
+            key = (status.st_ino, status.st_mtime_ns)
+            if self._opened[0] != key:
+                self._opened = (key, ports_of(path.read_bytes()))
+        except OSError:
+            return frozenset()
+        return self._opened[1]
 
     def _state(self, facts: Facts) -> AppState:
         state = state_of(facts)
@@ -325,7 +351,7 @@ class Observer:
         except psutil.Error:
             return ""
         if not stamped:  # it wrote over its environment, as those do that change their title
-            noted = strays.read_stamp(self._home / "apps" / app, info.name)
+            noted = strays.read_stamp(self._home / "apps" / app / side_of(info.app), info.name)
             stamped = noted.digest if noted is not None and noted.pid == info.pid else ""
         return stamped
 
@@ -333,5 +359,5 @@ class Observer:
         if len(self._digests) > 64 + 4 * sum(len(group) for group in processes.values()):
             self._digests.clear()
 
-    def _record_path(self, name: str) -> str:
-        return f"{self._home}/apps/{name}/health.json"
+    def _record_path(self, name: str, side: Side | None = None) -> str:
+        return f"{self._home}/apps/{name}/{side or LIVE}/health.json"

@@ -12,14 +12,17 @@ all, can go on from. What is on disk while the work goes on:
 
 The launcher (`runtimes.launch`) reads manifest and environment at each start, so a crashed process comes back
 with what is applied. One writer per app: a lock file per app, whoever else thinks to hold the lease.
-An upgrade is strategy `restart`: build beside the running one, stop, switch, start, probe. The working folder of an
-app is `<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another name.
+That is strategy `restart`: build beside the running one, stop, switch, start, probe. With `blue_green` a second
+generation is started beside the first (`runtimes.blue_green`). The working folder of an app is
+`<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another name.
 
-The work itself is in `bringing` (one app), `switching` and `starting` (its two halves) and `adoption` (a new name).
+The work itself is in `bringing` (one app), `switching` and `starting` (its two halves), `blue_green` and `adoption` (a
+new name). Exposed apps are reached through `front`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 
@@ -29,6 +32,7 @@ from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure
 from runtimes.bringing import Bringer
 from runtimes.files import is_app_name
+from runtimes.front_admin import FrontError
 from runtimes.health import ProbeResult
 from runtimes.isolation import refuse_isolation
 from runtimes.memory_watch import MemoryWatch
@@ -36,7 +40,7 @@ from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, all_up, identities
 from runtimes.overruns import Overrun
 from runtimes.starting import Starter
-from runtimes.supervisor_rpc import SupervisorGoneError
+from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError
 from runtimes.switching import Switcher, described
 from specs.appstate import AppState
 from specs.digest import digest
@@ -187,20 +191,27 @@ class ProcessRuntime:
             applied = self._node.require(name, "stop")
             self.store.put(replace(applied, phase="stopped"))
             self.supervisor.stop(name)
+            self._bringer.settle(name)
 
     def restart(self, name: str) -> AppState:
         """Stop and start the app as it is applied; return when it is healthy."""
         with self._node.changing(name, "start", *self._adoption.concerned(name)):
             self.supervisor.ensure_running()
             self._adoption.settle(name)
+            self._bringer.settle(name)
             applied = self._node.require(name, "stop")
             self.context.report("stopping")
             self.supervisor.stop(name)
             return self._starter.start(applied)
 
     def revive(self) -> None:
-        """Have a supervisor; when the last one died, its strays are ended and its apps are started again, once."""
+        """Have a supervisor; when the last one died, its strays are ended and its apps are started again, once.
+
+        And have the front, where apps are exposed.
+        """
         self.supervisor.ensure_running()
+        with contextlib.suppress(FrontError, SupervisorError):  # looked at again soon; a deploy tells why
+            self._node.front.ensure()
 
     def watch_limits(self) -> dict[str, list[Overrun]]:
         """End what is over its memory limit where nothing else does; every kill that nobody was told of, by app."""

@@ -17,6 +17,7 @@ from runtimes import cgroups, health, launch, logs, overruns, ports
 from runtimes.applied import Applied, now
 from runtimes.base import RuntimeFailure
 from runtimes.crashes import Crashes
+from runtimes.front_config import Route
 from runtimes.health import ProbeResult
 from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, identities
@@ -26,6 +27,7 @@ from specs.model import AppSpec
 
 _OUTPUT_LINES = 20
 _MESSAGE_LINES = 5
+_NOWHERE = "127.0.0.1:0"  # nobody listens there: requests wait in the front
 
 
 class Starter:
@@ -37,12 +39,15 @@ class Starter:
     def start(self, applied: Applied) -> AppState:
         """Start what is in place and wait until it is healthy. Raises RuntimeFailure with the last lines."""
         node = self._node
+        if applied.expose is not None:
+            node.front.claim(applied.name, Route(applied.expose.port, applied.expose.host))
+            node.store.put_upstream(applied.name, applied.side, _NOWHERE)
         applied = node.store.put(replace(applied, phase="starting", reloaded={}))
-        before = logs.positions(node.home, applied.name)
+        before = logs.positions(node.home, applied.name, applied.side)
         node.context.report("starting")
-        node.supervisor.put(applied.name, applied.processes)
+        node.supervisor.put(applied.name, applied.processes, applied.side)
         began = time.time()
-        node.supervisor.start(applied.name, applied.processes)
+        node.supervisor.start(applied.name, applied.processes, applied.side)
         node.context.report("probing")
         crashes = Crashes(lambda: node.processes(applied))
         grace = applied.health.grace if applied.health else STARTS_SECONDS * 3
@@ -52,7 +57,8 @@ class Starter:
             return node.state(applied.name)
         killed = self._killed_since(applied, began)
         problem = f"{killed}: {result.message}" if killed else result.message
-        output = [line.text for line in logs.since(node.home, applied.name, before, _OUTPUT_LINES)][-_OUTPUT_LINES:]
+        said = logs.since(node.home, applied.name, before, _OUTPUT_LINES, applied.side)
+        output = [line.text for line in said][-_OUTPUT_LINES:]
         message = f"{problem}: {' | '.join(output[-_MESSAGE_LINES:])}" if output else problem
         node.store.put(replace(applied, phase="failed", message=message))
         raise RuntimeFailure(
@@ -74,14 +80,18 @@ class Starter:
                 result = self.probe(applied, left)
                 if not result.ok:
                     return result
+            if applied.expose is not None and not ports.is_open(applied.port):
+                return ProbeResult(False, f"it does not take connections on its $PORT, {applied.port}")
             slow = watched.not_ready(applied, settled=applied.health is None) or self._not_begun(applied)
             return ProbeResult(not slow, slow)
 
         result = health.wait_healthy(ask, grace=grace, crashed=watched.look, cancelled=node.context.cancelled)
-        if result.ok and applied.health is not None and applied.health.type != "custom":
-            other = ports.answered_by_other(applied.health.port, node.own_pids(applied.name))
+        for port in sorted({applied.health_port, applied.port if applied.expose is not None else 0} - {0}):
+            if not result.ok:
+                break
+            other = ports.answered_by_other(port, node.own_pids(applied.name, side=applied.side))
             if other:
-                return ProbeResult(False, f"port {applied.health.port} is answered by {other}, not by this app")
+                return ProbeResult(False, f"port {port} is answered by {other}, not by this app")
         return result
 
     def _killed_since(self, applied: Applied, began: float) -> str:
@@ -101,23 +111,26 @@ class Starter:
         return ""
 
     def proved(self, applied: Applied) -> None:
-        """Remember that the app was healthy with exactly this."""
+        """Remember that the app was healthy with exactly this: from here on the front may lead to it."""
         node = self._node
-        node.observer.put_record(applied.name, HealthRecord(identities(node.processes(applied))))
+        node.observer.put_record(applied.name, HealthRecord(identities(node.processes(applied))), applied.side)
+        if applied.expose is not None:
+            node.store.put_upstream(applied.name, applied.side, applied.upstream)
         if applied.phase != "running":
             applied = replace(applied, phase="running", applied_at=now())
-        if applied != node.applied(applied.name):
+        if applied != node.store.get(applied.name, applied.side):
             node.store.put(applied)
 
     def probe(self, applied: Applied, timeout: float | None) -> ProbeResult:
         """Ask the app once, in its own release and environment."""
         node = self._node
         manifest = msgspec.to_builtins(applied)
-        env = launch.environment(manifest, node.store.env(applied.name), os.environ, "health")
+        env = launch.environment(manifest, node.store.env(applied.name, applied.side), os.environ, "health")
         spec = AppSpec(applied.name, applied.version, health=applied.health)
         return health.probe(
             spec,
             release=Path(applied.release),
+            port=applied.health_port or None,
             env=env,
             cwd=node.store.folder(applied.name) / "data",
             timeout=timeout,

@@ -18,6 +18,7 @@ import msgspec
 import psutil
 
 from runtimes.launch import marked_pids, start_ticks
+from runtimes.sides import SIDES, Side
 
 
 class RunStamp(msgspec.Struct, frozen=True):
@@ -48,27 +49,28 @@ def home_id(home: Path) -> str:
     return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
 
 
-def read_stamp(app_folder: Path, process: str) -> RunStamp | None:
-    """What the launcher noted of `process`; None when it never ran."""
+def read_stamp(side_folder: Path, process: str) -> RunStamp | None:
+    """What the launcher noted of `process` of one generation; None when it never ran."""
     try:
-        return _decoder.decode((app_folder / "run" / process).read_bytes())
+        return _decoder.decode((side_folder / "run" / process).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 
 
-def stamps(app_folder: Path) -> dict[str, RunStamp]:
-    """What the launcher noted of every process of an app, by name; they may have ended since."""
-    run = app_folder / "run"
+def stamps(side_folder: Path) -> dict[str, RunStamp]:
+    """What the launcher noted of every process of one generation of an app, by name; they may have ended since."""
+    run = side_folder / "run"
     names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
-    return {name: stamp for name in names if (stamp := read_stamp(app_folder, name)) is not None}
+    return {name: stamp for name in names if (stamp := read_stamp(side_folder, name)) is not None}
 
 
-def find(home: Path, app: str = "") -> list[psutil.Process]:
-    """Every living process that was started from `home`, of `app` alone where given."""
+def find(home: Path, app: str = "", side: Side | None = None) -> list[psutil.Process]:
+    """Every living process that was started from `home`, of `app` or of one generation of it alone where given."""
     marks = [f"CELERIAC_HOME_ID={home_id(home)}", *([f"CELERIAC_APP={app}"] if app else [])]
+    marks += [f"CELERIAC_SIDE={side}"] if side else []
     pids = set(marked_pids(marks) if Path("/proc").is_dir() else _marked_by_psutil(marks))
     folders = [home / "apps" / app] if app else _app_folders(home)
-    for folder in folders:
+    for folder in (folder / one for folder in folders for one in ([side] if side else SIDES)):
         for stamp in stamps(folder).values():
             if stamp.ticks and start_ticks(stamp.pid) == stamp.ticks:
                 pids.add(stamp.pid)

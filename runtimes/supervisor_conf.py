@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from celeriac.errors import CeleriacError
+from runtimes.sides import Side, group_name, log_name
 
 STARTS_SECONDS = 5  # up for that long is running; an end before it is a failed start (DESIGN section 2, health)
 STOP_SECONDS = 10
@@ -81,8 +82,10 @@ def daemon_conf(home: Path, socket: Path, *, user: str, file_limit: int) -> str:
     return "\n".join(lines)
 
 
-def app_conf(home: Path, app: str, processes: Iterable[str], *, launcher: Sequence[str], home_id: str) -> str:
-    """The file of `app`: one group, one program per process, each started by `launcher`.
+def app_conf(
+    home: Path, app: str, processes: Iterable[str], *, launcher: Sequence[str], home_id: str, side: Side = "blue"
+) -> str:
+    """The section of one generation of `app`: one group, one program per process, each started by `launcher`.
 
     autostart is off: a new supervisor starts nothing before the strays of an older one are gone.
     """
@@ -92,15 +95,18 @@ def app_conf(home: Path, app: str, processes: Iterable[str], *, launcher: Sequen
             raise SupervisorConfigError(f"{app}: {name!r} is not a name for a process")
     if not names:
         raise SupervisorConfigError(f"{app}: there is no process to run")
-    text = f"[group:{app}]\nprograms={','.join(f'{app}.{name}' for name in names)}\n"
+    whole = group_name(app, side)
+    text = f"[group:{whole}]\nprograms={','.join(f'{whole}.{name}' for name in names)}\n"
     program = string.Template(_PROGRAM)
     for name in names:
-        command = shlex.join([*launcher, str(home / "apps" / app), name])
+        command = shlex.join([*launcher, str(home / "apps" / app), name, side])
         text += program.substitute(
             app=app,
+            group=whole,
+            side=side,
             name=name,
             command=escape(command),
-            log=escape(str(home / "logs" / f"{app}.{name}.log")),
+            log=escape(str(home / "logs" / log_name(app, side, name))),
             home_id=home_id,
             starts=STARTS_SECONDS,
             stops=STOP_SECONDS,
@@ -110,11 +116,54 @@ def app_conf(home: Path, app: str, processes: Iterable[str], *, launcher: Sequen
     return text
 
 
-_PROGRAM = """
-[program:$app.$name]
+def with_group(text: str, name: str, section: str) -> str:
+    """The file `text` with the section of the group `name` replaced by `section`, or added to it."""
+    parts = re.split(r"(?m)^(?=\[group:)", text)
+    kept = [part for part in parts if part.strip() and not part.startswith(f"[group:{name}]")]
+    return "".join(part.rstrip("\n") + "\n\n" for part in sorted([*kept, section]))
+
+
+def front_conf(home: Path, name: str, process: str, command: Sequence[str], *, home_id: str) -> str:
+    """The file of the front, a program of our own. It finds its apps from the home folder on."""
+    where = home / "front"
+    return string.Template(_FRONT).substitute(
+        group=name,
+        name=process,
+        command=escape(shlex.join(command)),
+        home=escape(str(home)),
+        xdg=escape(str(where)).replace('"', '\\"'),
+        home_id=home_id,
+        log=escape(str(home / "logs" / f"{name}.log")),
+        bytes=_LOG_BYTES,
+        backups=_LOG_BACKUPS,
+    )
+
+
+_FRONT = """[group:$group]
+programs=$group.$name
+
+[program:$group.$name]
 process_name=$name
 command=$command
-environment=CELERIAC_APP="$app",CELERIAC_PROCESS="$name",CELERIAC_HOME_ID="$home_id"
+directory=$home
+environment=CELERIAC_APP="$group",CELERIAC_HOME_ID="$home_id",XDG_DATA_HOME="$xdg",XDG_CONFIG_HOME="$xdg"
+autostart=false
+autorestart=true
+startsecs=1
+startretries=30
+stopwaitsecs=5
+killasgroup=true
+redirect_stderr=true
+stdout_logfile=$log
+stdout_logfile_maxbytes=$bytes
+stdout_logfile_backups=$backups
+"""
+
+_PROGRAM = """
+[program:$group.$name]
+process_name=$name
+command=$command
+environment=CELERIAC_APP="$app",CELERIAC_PROCESS="$name",CELERIAC_HOME_ID="$home_id",CELERIAC_SIDE="$side"
 autostart=false
 autorestart=true
 startsecs=$starts

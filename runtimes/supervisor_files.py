@@ -13,7 +13,8 @@ from pathlib import Path
 
 from runtimes import launch
 from runtimes.files import write_atomic
-from runtimes.supervisor_conf import app_conf
+from runtimes.sides import Side
+from runtimes.supervisor_conf import app_conf, with_group
 from runtimes.supervisor_rpc import CANNOT_REREAD, SupervisorError
 
 
@@ -23,6 +24,7 @@ class WantedApp:
 
     processes: tuple[str, ...]
     start: bool
+    side: Side = "blue"
 
 
 class ConfFolder:
@@ -38,10 +40,14 @@ class ConfFolder:
         """The file of `app`."""
         return self.folder / f"{app}.conf"
 
-    def text(self, app: str, processes: Iterable[str]) -> str:
-        """What the file of `app` is to say. Raises SupervisorConfigError."""
+    def text(self, app: str, processes: Iterable[str], side: Side = "blue") -> str:
+        """What the file of `app` is to say of one generation. Raises SupervisorConfigError."""
         launcher = (sys.executable, "-I", "-S", str(Path(launch.__file__)))
-        return app_conf(self._home, app, processes, launcher=launcher, home_id=self._home_id)
+        return app_conf(self._home, app, processes, launcher=launcher, home_id=self._home_id, side=side)
+
+    def beside(self, app: str, name: str, section: str) -> str:
+        """The file of `app` as it is, with `section` for the group `name`."""
+        return with_group(read_text(self.path(app)), name, section)
 
     def says(self, app: str, text: str) -> bool:
         """Whether the file of `app` is this."""
@@ -72,10 +78,13 @@ class ConfFolder:
             self._load([self._waiting(app)], reload)
 
     def write_all(self) -> None:
-        """Make the folder of files hold what is applied, and nothing else."""
-        wanted = {f"{app}.conf": self.text(app, wish.processes) for app, wish in self._apps().items()}
+        """Make the folder of files hold what is applied, and nothing else but our own programs (`@…`)."""
+        wanted = {
+            f"{app}.conf": with_group("", app, self.text(app, wish.processes, wish.side))
+            for app, wish in self._apps().items()
+        }
         for path in self.folder.iterdir():
-            if path.name not in wanted and not path.name.endswith(".new"):
+            if path.name not in wanted and not path.name.endswith(".new") and not path.name.startswith("@"):
                 path.unlink(missing_ok=True)
         for name, text in wanted.items():
             if read_text(self.folder / name) != text:

@@ -6,7 +6,6 @@ One connection per call: they are local and cheap, and no thread or forked worke
 from __future__ import annotations
 
 import http.client
-import socket
 import xmlrpc.client
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from celeriac.errors import CeleriacError
+from runtimes.unix_http import UnixConnection
 
 # The supervisor's fault codes that we act on.
 SHUTDOWN, BAD_NAME, NOT_RUNNING, ALREADY_STARTED, ALREADY_ADDED, STILL_RUNNING = 6, 10, 70, 60, 90, 91
@@ -55,21 +55,6 @@ class ProcessInfo:
         return self.state in {"STARTING", "RUNNING", "STOPPING"} and self.pid > 0
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
-
-
 class _Transport(xmlrpc.client.Transport):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__()
@@ -77,7 +62,7 @@ class _Transport(xmlrpc.client.Transport):
         self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _Connection(self._path, self._timeout)
+        return UnixConnection(self._path, self._timeout)
 
 
 def call(path: Path, method: str, *arguments: Any, timeout: float = 30.0) -> Any:

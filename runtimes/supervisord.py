@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from runtimes import cgroups, strays
+from runtimes.sides import SIDES, Side, group_name
 from runtimes.supervisor_conf import STOP_SECONDS, check_home
 from runtimes.supervisor_daemon import Daemon
 from runtimes.supervisor_files import ConfFolder, WantedApp
@@ -126,76 +127,73 @@ class Supervisor:
             found.setdefault(info.app, {})[info.name] = info
         return found
 
-    def group(self, app: str, names: Iterable[str]) -> dict[str, ProcessInfo]:
+    def group(self, app: str, names: Iterable[str], side: Side = "blue") -> dict[str, ProcessInfo]:
         """The processes `names` of `app`; one that the supervisor does not know is left out."""
-        calls = [("supervisor.getProcessInfo", (f"{app}:{name}",)) for name in names]
-        answers = call_many(self.socket, calls, ignore=(BAD_NAME,))
-        return {info.name: info for info in (parse_info(raw) for raw in answers if raw is not None)}
+        return {info.name: info for info in self._infos(f"{group_name(app, side)}:{name}" for name in names)}
 
-    def put(self, app: str, processes: Iterable[str]) -> None:
-        """Have a group `app` of exactly `processes`, stopped if it is new or changed. Cheap when it is there.
+    def put(self, app: str, processes: Iterable[str], side: Side = "blue") -> None:
+        """Have a group of exactly `processes` of `app`, stopped if it is new or changed. Cheap when it is there.
 
         Raises SupervisorError; the files are then as they were.
         """
         names = tuple(sorted(processes))
-        text = self._files.text(app, names)
-        if self._files.says(app, text) and self.group(app, names).keys() == set(names):
+        name = group_name(app, side)
+        text = self._files.beside(app, name, self._files.text(app, names, side))
+        if self._files.says(app, text) and self.group(app, names, side).keys() == set(names):
             return
-        self.stop(app)
-        with contextlib.suppress(_Unknown):
-            self._call_known("supervisor.removeProcessGroup", app)
-        waiting = self._files.leave(app, text)
-        with self._daemon.lock():
-            if waiting.exists():
-                self._files.load(app, lambda: call(self.socket, "supervisor.reloadConfig", timeout=120.0))
-        # Otherwise the one who held the lock before us loaded ours together with its own.
-        with contextlib.suppress(_Unknown):
-            self._call_known("supervisor.addProcessGroup", app, ignore=ALREADY_ADDED)
-            return
-        raise SupervisorError(f"the supervisor did not take the group of {app}")
+        self.stop(app, side)
+        self._load(app, name, text)
 
-    def start(self, app: str, names: Iterable[str]) -> None:
+    def put_program(self, name: str, process: str, section: str) -> None:
+        """Have a program of our own, whose group is `name` and whose file says `section`. Cheap when it is there."""
+        if not self._files.says(name, section) or process not in self.group(name, (process,)):
+            self.stop(name)
+            self._load(name, name, section)
+
+    def start(self, app: str, names: Iterable[str], side: Side = "blue") -> None:
         """Ask for the processes `names` of `app` to be started; those that run are left alone."""
-        calls = [("supervisor.startProcess", (f"{app}:{name}", False)) for name in names]
+        calls = [("supervisor.startProcess", (f"{group_name(app, side)}:{name}", False)) for name in names]
         call_many(self.socket, calls, ignore=(ALREADY_STARTED,))
 
-    def stop(self, app: str) -> None:
-        """Stop every process of `app` and whatever it left behind; return when nothing of it runs.
+    def stop(self, app: str, side: Side | None = None) -> None:
+        """Stop every process of `app`, or of one generation of it, and whatever it left behind; return when none runs.
 
         They are asked first; after STOP_SECONDS the supervisor kills the group, and a little later we do.
         Raises SupervisorError when something survives even that.
         """
+        groups = {group_name(app, one) for one in ([side] if side else SIDES)}
         try:
-            names = tuple(self.processes().get(app, {}))
-            infos = self.group(app, names)
-            _wait_begun(infos.values())
-            living = strays.descendants(info.pid for info in infos.values() if info.pid)
-            calls = [("supervisor.stopProcess", (f"{app}:{name}", False)) for name in names]
+            infos = [info for info in self._all() if info.app in groups]
+            names = [f"{info.app}:{info.name}" for info in infos]
+            _wait_begun(infos)
+            living = strays.descendants(info.pid for info in infos if info.pid)
+            calls = [("supervisor.stopProcess", (name, False)) for name in names]
             call_many(self.socket, calls, ignore=(NOT_RUNNING, BAD_NAME))
-            self._wait_stopped(lambda: self.group(app, names).values())
+            self._wait_stopped(lambda: self._infos(names))
         except SupervisorGoneError:
             living = []
         left = {process.pid: process for process in living if strays.is_alive(process)}
-        left.update({process.pid: process for process in strays.find(self.home, app)})
+        left.update({process.pid: process for process in strays.find(self.home, app, side)})
         survivors = strays.end(list(left.values()), grace=1.0)
         if survivors:
             raise SupervisorError(f"{app}: process {survivors[0].pid} cannot be ended")
         cgroups.clean(str(self.home), self.home_id, app)
 
-    def signal(self, app: str, names: Iterable[str], name: str) -> None:
+    def signal(self, app: str, names: Iterable[str], name: str, side: Side = "blue") -> None:
         """Send the signal `name`, such as HUP, to the processes of `app` that run."""
-        calls = [("supervisor.signalProcess", (f"{app}:{process}", name)) for process in names]
+        calls = [("supervisor.signalProcess", (f"{group_name(app, side)}:{process}", name)) for process in names]
         call_many(self.socket, calls, ignore=(NOT_RUNNING,))
 
     def remove(self, app: str) -> None:
-        """Stop `app` and forget its group. Unknown ones are fine, and so is no supervisor at all."""
+        """Stop `app` and forget its groups. Unknown ones are fine, and so is no supervisor at all."""
         self.stop(app)
         if not self.folder.is_dir():
             return
         with self._daemon.lock():
             self._files.drop(app)
-            with contextlib.suppress(_Unknown, SupervisorGoneError):
-                self._call_known("supervisor.removeProcessGroup", app)
+            for side in SIDES:
+                with contextlib.suppress(_Unknown, SupervisorGoneError):
+                    self._call_known("supervisor.removeProcessGroup", group_name(app, side))
 
     def has_conf(self, app: str) -> bool:
         """Whether there is a file for the group of `app`."""
@@ -203,13 +201,34 @@ class Supervisor:
 
     # Inside
 
+    def _load(self, file: str, name: str, text: str) -> None:
+        """Have the group `name`, which is stopped, as `text` says for the file of `file`."""
+        with contextlib.suppress(_Unknown):
+            self._call_known("supervisor.removeProcessGroup", name)
+        waiting = self._files.leave(file, text)
+        with self._daemon.lock():
+            if waiting.exists():
+                self._files.load(file, lambda: call(self.socket, "supervisor.reloadConfig", timeout=120.0))
+        # Otherwise the one who held the lock before us loaded ours together with its own.
+        with contextlib.suppress(_Unknown):
+            self._call_known("supervisor.addProcessGroup", name, ignore=ALREADY_ADDED)
+            return
+        raise SupervisorError(f"the supervisor did not take the group of {file}")
+
     def _revive(self) -> None:
         """Start what is to run. The lock is held."""
         for app, wish in self._apps().items():
             if wish.start:
                 with contextlib.suppress(_Unknown):
-                    self._known(lambda app=app, wish=wish: self.start(app, wish.processes))  # type: ignore[misc]
+                    self._known(lambda app=app, wish=wish: self.start(app, wish.processes, wish.side))  # type: ignore[misc]
+        for path in self.conf_folder.glob("@*.conf"):
+            self._start_own(path.stem)
         self._reviving.unlink(missing_ok=True)
+
+    def _start_own(self, name: str) -> None:
+        """Start a program of our own again. The supervisor read its file when it began."""
+        with contextlib.suppress(SupervisorError):  # whoever needs it looks, too
+            call(self.socket, "supervisor.startProcessGroup", name, False)
 
     def _wait_stopped(self, look: Callable[[], Iterable[ProcessInfo]]) -> None:
         begun = time.monotonic()
@@ -230,6 +249,12 @@ class Supervisor:
                 raise SupervisorError(f"{up[0].app}: process {up[0].pid} does not stop")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+
+    def _infos(self, names: Iterable[str]) -> list[ProcessInfo]:
+        """What is known of the processes `names`, each as `group:process`; unknown ones are left out."""
+        calls = [("supervisor.getProcessInfo", (name,)) for name in names]
+        answers = call_many(self.socket, calls, ignore=(BAD_NAME,))
+        return [parse_info(raw) for raw in answers if raw is not None]
 
     def _all(self) -> list[ProcessInfo]:
         return [parse_info(raw) for raw in call(self.socket, "supervisor.getAllProcessInfo")]

@@ -1,22 +1,24 @@
 """Builds what is to run and puts it in place; the first half of every deploy and upgrade.
 
 Nothing is started here: `runtimes.starting` does that. A build leaves the running app alone, a switch is made while
-nothing of the app runs.
+nothing of the app runs; a generation beside it is prepared while it does (`runtimes.blue_green`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from celeriac.errors import CeleriacError
 from celeriac.process import CommandCancelledError
-from runtimes import ports, releases
-from runtimes.applied import ENV, Applied
+from runtimes import logs, ports, private_ports, releases
+from runtimes.applied import ENV, MANIFEST, Applied
 from runtimes.base import RuntimeFailure, Superseded
 from runtimes.node_apps import NodeApps
+from runtimes.sides import SIDES, Side
 from specs.digest import digest
 from specs.model import AppSpec
 
@@ -47,42 +49,62 @@ class Switcher:
                 spec.name, "build", error.message, output=output, reason=error.reason, hint=error.hint
             ) from error
 
-    def switch(
+    def refuse_taken_route(self, spec: AppSpec, *others: str) -> bool:
+        """Have the front lead to the app, before anything of it is touched. `others` make room for it.
+
+        False where that has to wait until the app, which was not exposed before, leaves the port.
+        """
+        route = self._node.route(spec)
+        if route is None:
+            return True
+        if spec.env.get("PORT") == str(route.port):
+            raise RuntimeFailure(
+                spec.name,
+                "start",
+                f"its env says PORT {route.port}, but that port is the front's",
+                reason="PortTaken",
+                hint="leave PORT out of env: the app gets a private one",
+            )
+        mine = self._node.own_pids(spec.name, *others) if ports.is_open(route.port) else set()
+        if mine and (ports.listeners(route.port) or set()) & mine:
+            return False
+        self._node.front.claim(spec.name, route, others)
+        return True
+
+    @contextlib.contextmanager
+    def switched(
         self, spec: AppSpec, release: Path, processes: Mapping[str, tuple[str, ...]], old: Applied | None
-    ) -> Applied:
-        """Put manifest, environment, link and group in place. Nothing of the app runs."""
+    ) -> Iterator[Applied]:
+        """Put manifest, environment, link and group in place. Nothing of the app runs, or another generation does.
+
+        Its private port, if it has one, is kept for it until the end of the `with` block, by when it must hold it.
+        """
+        with self.prepared(spec, release, processes, old, old.side if old is not None else SIDES[0]) as applied:
+            folder = self._node.store.folder(spec.name)
+            releases.switch_current(folder, release)
+            logs.point(self._node.home, spec.name, applied.side, applied.processes)
+            yield applied
+
+    @contextlib.contextmanager
+    def prepared(
+        self, spec: AppSpec, release: Path, processes: Mapping[str, tuple[str, ...]], old: Applied | None, side: Side
+    ) -> Iterator[Applied]:
+        """Put manifest, environment and group of one generation in place, as `switched`, but not in force."""
         node = self._node
         folder = node.store.folder(spec.name)
-        previous = None
-        if old is not None:
-            previous = old.previous if old.release == str(release) else old.as_previous()
-        applied = Applied(
-            name=spec.name,
-            version=spec.version,
-            digest=str(digest(spec)),
-            release=str(release),
-            processes={name: tuple(argv) for name, argv in processes.items()},
-            node=node.context.node,
-            home_id=node.supervisor.home_id,
-            env_file=str(folder / ENV),
-            env_sha256="",
-            supervisor_pid=str(node.supervisor.pid_file),
-            isolation=spec.isolation,
-            reload_signal=spec.run.reload_signal,
-            port=_port(spec),
-            memory=spec.limits.memory,
-            cpus=spec.limits.cpus,
-            cgroups=node.context.cgroups,
-            venv=(release / "venv" / "bin" / "python").exists(),
-            message=_strategy_message(spec) if old is not None else "",
-            previous=previous,
-        )
-        applied = node.store.put(described(applied, spec))
-        applied = replace(applied, env_sha256=node.store.put_env(spec.name, spec.env))
-        (folder / "data").mkdir(mode=0o700, exist_ok=True)
-        releases.switch_current(folder, release)
-        node.supervisor.put(spec.name, applied.processes)
-        return applied
+        with contextlib.ExitStack() as held:
+            port, lock = _port(spec), ""
+            if not port and spec.expose is not None:
+                lease = held.enter_context(private_ports.lease(node.store.side_folder(spec.name, side) / MANIFEST))
+                port, lock = lease.port, lease.lock
+            applied = _manifest(node, spec, release, processes, old)
+            applied = replace(applied, side=side, port=port, port_lock=lock)
+            applied = replace(applied, env_file=str(folder / side / ENV))
+            applied = node.store.put(described(applied, spec))
+            applied = replace(applied, env_sha256=node.store.put_env(spec.name, spec.env, side))
+            (folder / "data").mkdir(mode=0o700, exist_ok=True)
+            node.supervisor.put(spec.name, applied.processes, side)
+            yield applied
 
     def refuse_taken_ports(self, spec: AppSpec, *others: str, wait: bool) -> None:
         """Fail before anything is started on a port that somebody else holds: it would answer in the app's name.
@@ -90,10 +112,13 @@ class Switcher:
         With `wait` nothing of the app runs any more; without it, the app itself and `others`, which make room for
         it, may hold the port.
         """
+        front = self._node.front
         for port in sorted(_ports(spec)):
             deadline = time.monotonic() + (1.0 if wait else 0.0)
             while ports.is_open(port):
-                own = () if wait else self._node.own_pids(spec.name, *others)
+                own = set() if wait else self._node.own_pids(spec.name, *others)
+                if not wait and any(route.port == port for route in front.claims().get(spec.name, ())):
+                    own |= front.pids()  # it leaves the port when the app is not exposed any more
                 taken = ports.holder(port) if wait else ports.answered_by_other(port, own)
                 if not taken:
                     break
@@ -108,12 +133,40 @@ class Switcher:
                 time.sleep(0.05)
 
 
+def _manifest(
+    node: NodeApps, spec: AppSpec, release: Path, processes: Mapping[str, tuple[str, ...]], old: Applied | None
+) -> Applied:
+    previous = None
+    if old is not None:
+        previous = old.previous if old.release == str(release) else old.as_previous()
+    return Applied(
+        name=spec.name,
+        version=spec.version,
+        digest=str(digest(spec)),
+        release=str(release),
+        processes={name: tuple(argv) for name, argv in processes.items()},
+        node=node.context.node,
+        home_id=node.supervisor.home_id,
+        env_file="",
+        env_sha256="",
+        supervisor_pid=str(node.supervisor.pid_file),
+        isolation=spec.isolation,
+        reload_signal=spec.run.reload_signal,
+        memory=spec.limits.memory,
+        cpus=spec.limits.cpus,
+        cgroups=node.context.cgroups,
+        venv=(release / "venv" / "bin" / "python").exists(),
+        previous=previous,
+        expose=spec.expose,
+    )
+
+
 def described(applied: Applied, spec: AppSpec) -> Applied:
     """`applied` with all that changes without a restart taken from `spec`."""
     return replace(
         applied,
         digest=str(digest(spec)),
-        revision=spec.revision,
+        revision=spec.revision or applied.revision,  # a roll-back does not know it
         depends_on=spec.depends_on,
         strategy=spec.upgrade.strategy,
         description=spec.description,
@@ -122,21 +175,17 @@ def described(applied: Applied, spec: AppSpec) -> Applied:
     )
 
 
-def _strategy_message(spec: AppSpec) -> str:
-    strategy = spec.upgrade.strategy
-    return "" if strategy == "restart" else f"strategy {strategy} is not available yet: restarted"
-
-
 def _port(spec: AppSpec) -> int:
-    """The app's $PORT, unless its own env says another."""
+    """The app's $PORT where its spec says it; 0 where it is to get a private one, or none."""
     if spec.expose is not None:
-        return spec.expose.port
+        own = spec.env.get("PORT", "")
+        return int(own) if own.isdecimal() and 0 < int(own) < 65536 else 0
     return spec.health.port if spec.health is not None and spec.health.type != "custom" else 0
 
 
 def _ports(spec: AppSpec) -> Iterable[int]:
-    """The ports that the app is known to listen on."""
+    """The ports that the app is known to listen on, whatever release of it runs."""
     found = {_port(spec)}
     if spec.health is not None and spec.health.type != "custom":
         found.add(spec.health.port)
-    return found - {0}
+    return found - {0, spec.expose.port if spec.expose is not None else 0}

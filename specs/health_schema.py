@@ -31,7 +31,7 @@ class HealthSection(Section):
         },
     )
     type = Choice("how the app is asked", ("http", "tcp", "custom"), default="http")
-    port = Port("the port that is asked", default=8080)
+    port = Port("the port that is asked; where the app is exposed, its public one by default", default=8080)
     path = Text(
         "http: the path that must answer with success",
         pattern=r"/[!-~]*",

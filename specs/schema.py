@@ -120,10 +120,13 @@ class AppSchema(Section):
             errors["renamed_from"] = ["is the app's own name"]
         raise_all(errors)
 
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> AppSpec:
+    @post_load(pass_original=True)
+    def make(self, data: dict[str, Any], original: Any, **_: Any) -> AppSpec:
         """The spec; what is left out and what says the same as the default are equal."""
         spec = AppSpec(**data)
+        asked = spec.health is not None and spec.health.type != "custom"
+        if spec.expose is not None and spec.health is not None and asked and "port" not in original["health"]:
+            spec = replace(spec, health=replace(spec.health, port=spec.expose.port))
         if spec.source.type == "pypi" and not spec.source.package:
             spec = replace(spec, source=replace(spec.source, package=spec.name))
         return spec

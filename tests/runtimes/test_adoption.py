@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from waiting import is_running
 
-from runtimes import inheritance, strays
+from runtimes import inheritance, logs, strays
 from runtimes.applied import AppliedStore
 from runtimes.base import RuntimeContext, RuntimeFailure
 from runtimes.bringing import Bringer
 from runtimes.process import ProcessRuntime
 from runtimes.starting import Starter
 from runtimes.supervisord import Supervisor
-from runtimes.switching import Switcher
 from specs.digest import digest
 from specs.model import AppSpec, Health, Run, Source
 
@@ -189,7 +188,7 @@ MOMENTS: list[tuple[Any, str, bool]] = [
     (Supervisor, "put", False),
     (Supervisor, "stop", False),
     (inheritance, "move_data", False),
-    (Switcher, "switch", False),
+    (logs, "point", False),
     (Starter, "wait", True),
     (Starter, "start", False),
     (Bringer, "forget", True),

@@ -17,7 +17,7 @@ from runtimes.supervisord import Supervisor, WantedApp
 def describe(home: Path, supervisor: Supervisor, app: str) -> None:
     """What the launcher reads of an app that sleeps."""
     folder = home / "apps" / app
-    folder.mkdir(parents=True)
+    (folder / "blue").mkdir(parents=True)
     manifest = {
         "name": app,
         "version": "1",
@@ -26,12 +26,13 @@ def describe(home: Path, supervisor: Supervisor, app: str) -> None:
         "node": "node-1",
         "release": str(folder),
         "env_file": "",
+        "side": "blue",
         "home_id": supervisor.home_id,
         "supervisor_pid": str(supervisor.pid_file),
         "processes": {"main": [sys.executable, "-c", "import time\nwhile True: time.sleep(60)"]},
     }
-    (folder / "applied.json").write_text(json.dumps(manifest))
-    (folder / "env").write_text("{}")
+    (folder / "blue" / "applied.json").write_text(json.dumps(manifest))
+    (folder / "blue" / "env").write_text("{}")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from runtimes.noop import NoopRuntime
 from runtimes.process import ProcessRuntime
 from runtimes.supervisord import Supervisor
 from runtimes.testing import RuntimeConformance
+from specs.model import Upgrade
 
 
 class TestNoop(RuntimeConformance):
@@ -38,6 +39,20 @@ class TestProcess(RuntimeConformance):
     def end(self, runtime: Runtime, home: Path) -> None:
         Supervisor(home).shutdown()
         strays.end(strays.find(home), grace=0)
+
+
+class TestBlueGreen(TestProcess):
+    """The same suite, for apps that are upgraded beside themselves."""
+
+    def make_spec(self, version: str, **changes: Any) -> AppSpec:
+        return super().make_spec(version, **{"upgrade": Upgrade("blue_green"), **changes})
+
+    # What has nothing to do with the strategy
+    test_unknown_names_may_be_removed = None  # type: ignore[assignment]
+    test_a_name_that_leads_elsewhere_is_refused = None  # type: ignore[assignment]
+    test_a_failed_deploy_says_so_and_runs_nothing = None  # type: ignore[assignment]
+    test_a_removed_app_can_be_deployed_again = None  # type: ignore[assignment]
+    test_nothing_runs_on_a_new_node = None  # type: ignore[assignment]
 
 
 def _resolve(spec: AppSpec, release: Path) -> dict[str, tuple[str, ...]]:

@@ -247,7 +247,7 @@ def test_it_is_a_schema_that_json_can_hold_with_a_description_and_default_where_
     assert text["additionalProperties"] is False
     assert text["required"] == ["name", "version"]
     assert text["properties"]["health"]["properties"]["port"] == {
-        "description": "the port that is asked",
+        "description": "the port that is asked; where the app is exposed, its public one by default",
         "default": 8080,
         "type": "integer",
         "minimum": 1,

@@ -197,3 +197,11 @@ def test_any_data_gives_a_spec_or_faults_with_messages(data):
     spec, found = read_spec({**LEAST, **data})
     assert (spec is None) == bool(found)
     assert all(message for _, message in found)
+
+
+def test_an_exposed_app_is_asked_where_it_is_exposed_unless_the_spec_says_another_port():
+    exposed = {"expose": {"port": 80}}
+    assert accepted(**exposed, health={"path": "/"}).health.port == 80
+    assert accepted(**exposed, health={"port": 9000}).health.port == 9000
+    assert accepted(**exposed, health={"type": "custom", "check": "a:b"}).health.port == 8080
+    assert accepted(health={}).health.port == 8080
