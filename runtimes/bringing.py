@@ -14,8 +14,10 @@ from pathlib import Path
 
 from runtimes import inheritance, releases
 from runtimes.applied import ENV, Applied
+from runtimes.hot_reload import Fallback, HotReload
 from runtimes.node_apps import NodeApps
-from runtimes.observe import all_up, identities, identity
+from runtimes.observe import all_up, identities, took_over
+from runtimes.reconfiguring import Reconfiguring
 from runtimes.starting import Starter
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.supervisor_rpc import ProcessInfo
@@ -32,6 +34,8 @@ class Bringer:
         self._node = node
         self._switcher = switcher
         self._starter = starter
+        self._hot_reload = HotReload(node, starter)
+        self._reconfiguring = Reconfiguring(node, starter)
 
     def bring(self, spec: AppSpec) -> AppState:
         """Have `spec` running and healthy: build beside what runs, stop, switch, start, probe."""
@@ -40,11 +44,20 @@ class Bringer:
         if applied is not None and self.goes_on(spec, applied):
             return node.state(spec.name)
         release, processes = switcher.build(spec, applied)
+        instead = None
+        if applied is not None and spec.upgrade.strategy == "hot_reload":
+            instead = self._hot_reload.bring(spec, applied, release, processes)
+            if instead is None:
+                return node.state(spec.name)
+            self._tell(spec, "hot_reload", instead)
         switcher.refuse_taken_ports(spec, wait=False)
         node.context.report("stopping")
         node.supervisor.stop(spec.name)
         switcher.refuse_taken_ports(spec, wait=True)
-        return self._starter.start(switcher.switch(spec, release, processes, applied))
+        switched = switcher.switch(spec, release, processes, applied)
+        if instead is not None and instead.said:
+            switched = replace(switched, message=f"restarted, since it could not be hot reloaded: {instead.why}")
+        return self._starter.start(switched)
 
     def goes_on(self, spec: AppSpec, applied: Applied) -> bool:
         """Whether the app already runs as it should; its files are put right on the way, without a restart."""
@@ -74,12 +87,30 @@ class Bringer:
     def _started_for(self, applied: Applied, processes: Mapping[str, ProcessInfo]) -> bool:
         """Whether what lives was started with what is applied; of what is still the launcher nothing is known yet."""
         for name, info in processes.items():
-            stamped = self._node.observer.stamped(applied.name, info)
-            if not stamped and info.state == "STARTING":
+            running = self._node.observer.running(applied, info)
+            if not running and info.state == "STARTING":
                 continue
-            if not Digest.parse(stamped).runs_like(applied.parts) and applied.reloaded.get(name) != identity(info):
+            if Digest.parse(running).runs_like(applied.parts):
+                continue
+            if applied.app or not took_over(applied, name, info):
                 return False
         return True
+
+    def reconfigure(self, spec: AppSpec, applied: Applied) -> bool:
+        """Have the running app take its new environment over; false when it must be restarted instead."""
+        if not applied.app:
+            return self.signal(spec, applied)
+        if self.goes_on(spec, applied):
+            return True
+        instead = self._reconfiguring.bring(spec, applied)
+        if instead is not None:
+            self._tell(spec, "config_change", instead)
+        return instead is None
+
+    def _tell(self, spec: AppSpec, strategy: str, instead: Fallback) -> None:
+        if instead.said:
+            why = {"strategy": strategy, "instead": "restart", "why": instead.why}
+            self._node.context.tell("upgrade.fallback", spec, why)
 
     def signal(self, spec: AppSpec, applied: Applied) -> bool:
         """Give the running app its new environment file and tell it; false when it must be restarted instead.

@@ -67,18 +67,20 @@ class ProcessRuntime:
         return self._bring(spec)
 
     def reconfigure(self, spec: AppSpec) -> AppState:
-        """Have the app run with its new environment: by `run.reload_signal` where it is given, else by a restart.
+        """Have the app run with its new environment: a hosted one by its `config_change`, any by `run.reload_signal`
+        where it is given, else by a restart.
 
-        A process keeps the variables that it was started with: on the signal it reads CELERIAC_ENV_FILE again.
+        A process that is not hosted keeps the variables that it was started with: on the signal it reads
+        CELERIAC_ENV_FILE again.
         """
         applied = self.applied(spec.name)
         wanted = digest(spec)
-        if not spec.run.reload_signal or applied is None or applied.parts.release != wanted.release:
+        if applied is None or applied.parts.release != wanted.release or not (spec.run.reload_signal or applied.app):
             return self._bring(spec)
         with self._node.changing(spec.name, "reconfigure"):
             self.supervisor.ensure_running()
             applied = self.applied(spec.name)
-            if applied is not None and self._bringer.signal(spec, applied):
+            if applied is not None and self._bringer.reconfigure(spec, applied):
                 return self._node.state(spec.name)
         return self._bring(spec)
 

@@ -69,8 +69,9 @@ class Switcher:
             env_sha256="",
             supervisor_pid=str(node.supervisor.pid_file),
             isolation=spec.isolation,
+            app=spec.run.app,
             reload_signal=spec.run.reload_signal,
-            port=_port(spec),
+            port=private_port(spec),
             memory=spec.limits.memory,
             cpus=spec.limits.cpus,
             venv=(release / "venv" / "bin" / "python").exists(),
@@ -124,10 +125,10 @@ def described(applied: Applied, spec: AppSpec) -> Applied:
 
 def _strategy_message(spec: AppSpec) -> str:
     strategy = spec.upgrade.strategy
-    return "" if strategy == "restart" else f"strategy {strategy} is not available yet: restarted"
+    return "" if strategy in {"restart", "hot_reload"} else f"strategy {strategy} is not available yet: restarted"
 
 
-def _port(spec: AppSpec) -> int:
+def private_port(spec: AppSpec) -> int:
     """The app's $PORT, unless its own env says another."""
     if spec.expose is not None:
         return spec.expose.port
@@ -136,7 +137,7 @@ def _port(spec: AppSpec) -> int:
 
 def _ports(spec: AppSpec) -> Iterable[int]:
     """The ports that the app is known to listen on."""
-    found = {_port(spec)}
+    found = {private_port(spec)}
     if spec.health is not None and spec.health.type != "custom":
         found.add(spec.health.port)
     return found - {0}
