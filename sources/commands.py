@@ -18,7 +18,7 @@ MAIN = "main"
 
 # Servers that can host `module:callable`, in order of preference. Which of them serves what the callable turns out to
 # be is for the host to say (`runtimes.host`): nothing of the app is imported here.
-SERVERS = ("uvicorn", "hypercorn", "granian", "gunicorn", "waitress")
+SERVERS = ("uvicorn", "granian", "gunicorn", "waitress", "hypercorn")
 
 # Installed beside an app that brings none of them: it serves both ASGI and WSGI.
 FALLBACK_SERVER = "hypercorn"

@@ -20,6 +20,7 @@ from typing import Any
 
 THREADS = 16
 BACKLOG = 2048
+STOP_SECONDS = 8  # for requests in flight, after SIGTERM; the supervisor kills after ten
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def listen(port: int) -> socket.socket:
 def _uvicorn(gate: Any, listener: socket.socket, kind: str) -> None:
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(gate, interface="asgi3", timeout_graceful_shutdown=8))
+    server = uvicorn.Server(uvicorn.Config(gate, interface="asgi3", timeout_graceful_shutdown=STOP_SECONDS))
     server.run(sockets=[listener])
     if not server.started:
         sys.exit(3)
@@ -65,7 +66,7 @@ def _hypercorn(gate: Any, listener: socket.socket, kind: str) -> None:
 
     config = Config()
     config.bind = [f"fd://{os.dup(listener.fileno())}"]
-    config.graceful_timeout = 5.0
+    config.graceful_timeout = float(STOP_SECONDS)
 
     async def run() -> None:
         ended = asyncio.Event()
@@ -86,12 +87,18 @@ def _granian(gate: Any, listener: socket.socket, kind: str) -> None:
 
     async def run() -> None:
         server = Embedded(gate, address="127.0.0.1", port=port, interface=Interfaces.ASGI, backlog=BACKLOG)
-        server.workers_kill_timeout = 5
+        server.workers_kill_timeout = STOP_SECONDS
+        told: list[int] = []
+
+        def stop(number: int) -> None:
+            told.append(number)
+            server.stop()
+
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(one, server.stop)
+            loop.add_signal_handler(one, stop, one)
         await server.serve()
-        if not server.interrupt_signal:
+        if not told:
             sys.exit("celeriac: granian ended by itself")
 
     asyncio.run(run())
@@ -107,6 +114,7 @@ def _gunicorn(gate: Any, listener: socket.socket, kind: str) -> None:
 
         def load_config(self) -> None:
             self.cfg.set("threads", THREADS)
+            self.cfg.set("graceful_timeout", STOP_SECONDS)
             given = os.environ.get("GUNICORN_CMD_ARGS")
             if given:
                 options = self.cfg.parser().parse_args(shlex.split(given))
