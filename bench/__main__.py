@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import deploy, first_sync, idle, memory, one_change, parallel
+from bench import deploy, first_sync, hot_reload, idle, memory, one_change, parallel
 from bench.measure import FULL, QUICK, Scale
 from bench.table import Row, show, write
 
@@ -21,6 +21,7 @@ ALL: dict[str, Callable[[Scale], Sequence[Row]]] = {
     "parallel": parallel.measure,
     "deploy": deploy.measure,
     "memory": memory.measure,
+    "hot_reload": hot_reload.measure,
 }
 
 

@@ -21,6 +21,8 @@ class Scale:
     sleepers: int = 64
     workers: int = 16
     nap: float = 1.0
+    requests: int = 5000
+    reloads: int = 20
 
 
 FULL = Scale()

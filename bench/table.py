@@ -15,19 +15,25 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-_FORMS = {"ms": (1000.0, "{:,.1f} ms"), "s": (1.0, "{:,.2f} s"), "MB": (1.0, "{:,.0f} MB"), "x": (1.0, "{:.2f} x")}
+_FORMS = {
+    "ms": (1000.0, "{:,.1f} ms"),
+    "s": (1.0, "{:,.2f} s"),
+    "MB": (1.0, "{:,.0f} MB"),
+    "x": (1.0, "{:.2f} x"),
+    "n": (1.0, "{:,.0f}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measured number: `value` in seconds, megabytes or as a ratio, the `limit` it is held to, if any.
+    """One measured number: `value` in seconds, megabytes, as a ratio or a count, the `limit` it is held to, if any.
 
     `samples` are all that the median `value` was taken of; `note` says what it was measured against.
     """
 
     name: str
     value: float
-    unit: Literal["ms", "s", "MB", "x"]
+    unit: Literal["ms", "s", "MB", "x", "n"]
     limit: float | None = None
     samples: tuple[float, ...] = ()
     note: str = ""
