@@ -11,9 +11,7 @@ import json
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Sequence
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from bench.load import Load
@@ -22,7 +20,7 @@ from bench.place import Place
 from bench.table import Row
 
 # isort: split
-from hosting import HostedApp, free_port  # tests/support, on the path since bench.place
+from hosting import HostedApp, app_wheel, free_port, wheel_of  # tests/support, on the path since bench.place
 
 from runtimes import strays
 from runtimes.process import ProcessRuntime
@@ -98,28 +96,6 @@ def under_load(requests: int, reloads: int) -> Sequence[Row]:
     ]
 
 
-def wheel_of(installed: Distribution, folder: Path) -> None:
-    """The wheel that an installed pure Python distribution came from, as far as it is needed."""
-    name, version = installed.name.replace("-", "_"), installed.version
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for file in installed.files or ():
-            if not file.as_posix().startswith("../") and "__pycache__" not in file.parts and file.name != "RECORD":
-                archive.writestr(file.as_posix(), file.read_binary())
-        archive.writestr(f"{name}-{version}.dist-info/RECORD", "")
-
-
-def _release(folder: Path, version: str) -> None:
-    info = f"shop-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"shop-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in modules(version, _MODULES).items():
-            archive.writestr(path, text)
-        needs = "Requires-Dist: uvicorn\n"
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: shop\nVersion: {version}\n{needs}")
-        tags = "Generator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\n{tags}")
-        archive.writestr(f"{info}/RECORD", "")
-
-
 def from_push(repeat: int) -> Sequence[Row]:
     """Seconds from a commit, and the sync that it asks for, until the new version answers."""
     samples = []
@@ -130,14 +106,14 @@ def from_push(repeat: int) -> Sequence[Row]:
         shelf.mkdir()
         index.mkdir()
         for needed in ("uvicorn", "click", "h11"):
-            wheel_of(distribution(needed), shelf)
+            wheel_of(needed, shelf)
         place.environ.update(UV_FIND_LINKS=str(shelf), UV_DEFAULT_INDEX=index.as_uri())
         port = free_port()
         try:
             place.begin()
             for number in range(repeat + 1):
                 version = f"1.{number}"
-                _release(shelf, version)
+                app_wheel(shelf, version, modules(version, _MODULES), requires=("uvicorn",))
                 place.write("shop", json.dumps({
                     "name": "shop", "version": version, "run": {"app": "shop.web:app"},
                     "health": {"port": port, "path": "/"}, "upgrade": {"strategy": "hot_reload"},

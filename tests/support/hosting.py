@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,31 @@ def make_hosted_release(folder: Path, files: Mapping[str, str], manifest: Mappin
     (part / "release.json").write_text(json.dumps({"distribution": "", "python": "3", **manifest}))
     part.rename(folder)
     return folder
+
+
+def wheel_of(name: str, folder: Path) -> None:
+    """The wheel that an installed pure Python distribution came from, for an index without a net."""
+    files = [file for file in distribution(name).files or () if not file.as_posix().startswith("../")]
+    info = next(file.parts[0] for file in files if file.name == "METADATA" and file.parent.suffix == ".dist-info")
+    with zipfile.ZipFile(folder / f"{info.removesuffix('.dist-info')}-py3-none-any.whl", "w") as archive:
+        for file in files:
+            if "__pycache__" not in file.parts and file.name != "RECORD":
+                archive.writestr(file.as_posix(), file.read_binary())
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def app_wheel(folder: Path, version: str, files: Mapping[str, str], requires: Iterable[str] = ()) -> Path:
+    """A wheel of the app `shop`, without a build."""
+    info, path = f"shop-{version}.dist-info", folder / f"shop-{version}-py3-none-any.whl"
+    needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: shop\nVersion: {version}\n{needs}")
+        tags = "Generator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\n{tags}")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
 
 
 def free_port() -> int:
