@@ -38,7 +38,7 @@ from specs.digest import digest
 from specs.model import AppSpec
 
 MAIN = "main"
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 15.0
 DRAIN_SECONDS = 5.0
 CHANGE_SECONDS = 60.0
 SETTLE_SECONDS = 5.0
@@ -128,15 +128,15 @@ class HotReload:
         self, spec: AppSpec, applied: Applied, release: Path, commands: Mapping[str, tuple[str, ...]]
     ) -> Fallback | None:
         """Have the running app run `spec`, healthy; or say why something else must be done. Raises Superseded."""
+        if not applied.app:
+            return Fallback("the running release is not run.app")
         processes = self._node.processes(applied)
         if set(processes) != {MAIN} or not all_up(applied, processes):
-            return Fallback("it does not run", said=bool(processes) and not applied.app)
+            return Fallback("it does not run", said=False)
         try:
             with HostClient(self._node.store.folder(spec.name), MAIN, processes[MAIN].pid) as host:
                 return self._with(host, spec, applied, release, commands, processes)
         except HostGone as error:
-            if not applied.app:
-                return Fallback("the running release is not run.app")
             return Fallback(f"the host process: {error}", spoiled=True)
         except OSError as error:
             return Fallback(f"a release cannot be read: {error.strerror or type(error).__name__}")

@@ -69,6 +69,7 @@ class Guest:
         self._env = environ.read_env(env_file)
         self._changing = threading.RLock()
         self._lease = 0
+        self._timer = threading.Timer(0, self._lapse, [0])  # never started: there is no suspension yet
         self._plan: Plan | None = None
         self._upgrades = 0
 
@@ -117,9 +118,10 @@ class Guest:
             self._lease += 1
             lease = self._lease
             self.door.shut(queue=queue, hold_seconds=hold)
-            timer = threading.Timer(seconds, self._lapse, [lease])
-            timer.daemon = True
-            timer.start()
+            self._timer.cancel()
+            self._timer = threading.Timer(seconds, self._lapse, [lease])
+            self._timer.daemon = True
+            self._timer.start()
             inside = self.door.wait_empty(drain)
             if inside:
                 self.resume()
@@ -130,6 +132,7 @@ class Guest:
         """Let requests go on. Fine when they do."""
         with self._changing:
             self._lease += 1
+            self._timer.cancel()
             self._plan = None
             self.door.open()
         return {}

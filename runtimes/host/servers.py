@@ -92,7 +92,7 @@ def _granian(gate: Any, listener: socket.socket, kind: str) -> None:
 
         def stop(number: int) -> None:
             told.append(number)
-            server.stop()
+            server.stop()  # type: ignore[no-untyped-call]
 
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):
@@ -132,6 +132,14 @@ def _gunicorn(gate: Any, listener: socket.socket, kind: str) -> None:
 
         def is_parent_alive(self) -> bool:
             return True
+
+        def init_signals(self) -> None:
+            """As gunicorn does, but what the app set when it was imported stays: here that came first."""
+            own = {one: signal.getsignal(one) for one in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)}
+            super().init_signals()
+            for one, handler in own.items():
+                if callable(handler):
+                    signal.signal(one, handler)
 
     hosted = Hosted()
     worker = Worker(1, os.getppid(), [listener], hosted, hosted.cfg.timeout, hosted.cfg, Logger(hosted.cfg))

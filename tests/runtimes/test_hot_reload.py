@@ -312,6 +312,19 @@ def test_killed_at_any_line_the_app_serves_and_the_next_deploy_ends_with_the_new
             assert app.get()["version"] == "1.0"
 
 
+def test_a_host_that_does_not_answer_is_taken_to_run_what_it_was_seen_to(
+    app: HostedApp, runtime: ProcessRuntime
+) -> None:
+    runtime.deploy(app.spec("1.0"))
+    state = runtime.upgrade(app.spec("1.1"), "1.0")
+    assert state.pid is not None
+    os.kill(state.pid, signal.SIGSTOP)
+    try:
+        assert ProcessRuntime(app.context()).current_state()["shop"] == state
+    finally:
+        os.kill(state.pid, signal.SIGCONT)
+
+
 def test_a_host_that_dies_while_it_is_reloaded_comes_back_with_the_new_version(
     app: HostedApp, runtime: ProcessRuntime
 ) -> None:

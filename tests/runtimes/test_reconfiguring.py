@@ -12,7 +12,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hosting import ASGI, TARGET, HostedApp, shop
+from hosting import ASGI, TARGET, HostedApp, answers, shop
+from waiting import wait_for
 
 from runtimes import strays
 from runtimes.process import ProcessRuntime
@@ -56,9 +57,10 @@ def test_after_a_crash_the_new_environment_is_there(runtime: ProcessRuntime, app
     runtime.reconfigure(spec)
     assert first.pid is not None
     os.kill(first.pid, signal.SIGKILL)
-    state = runtime.deploy(spec)
-    assert (app.get()["greeting"], state.digest) == ("hi", str(digest(spec)))
-    assert len(strays.find(app.home)) == 1
+    wait_for(lambda: runtime.current_state()["shop"].pid not in (None, first.pid))
+    wait_for(lambda: answers(app.port))
+    assert app.get()["greeting"] == "hi"
+    assert runtime.current_state()["shop"].digest == str(digest(spec))
 
 
 def test_without_a_hook_the_signal_is_sent(runtime: ProcessRuntime, app: HostedApp) -> None:

@@ -11,7 +11,7 @@ from waiting import wait_for
 
 from runtimes.host_client import HostRefused
 
-KINDS = [("asgi", "uvicorn"), ("asgi", "granian"), ("wsgi", "waitress")]
+KINDS = [("asgi", "uvicorn"), ("wsgi", "waitress")]
 
 
 @pytest.fixture(params=KINDS, ids=lambda pair: f"{pair[0]} on {pair[1]}")

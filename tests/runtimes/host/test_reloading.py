@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hosting import Case, EventStream, Hosts, WebSocket, shop
 from waiting import wait_for
@@ -317,3 +319,19 @@ def test_a_startup_that_fails_leaves_the_old_callable_in_force(hosts: Hosts) -> 
         host.upgrade(hosts.release("2.0", files), "2.0")
     assert host.get()["version"] == "1.0"
     assert host.get()["started"] == "1.0"
+
+
+def test_many_reloads_leave_no_descriptor_and_no_thread_behind(hosts: Hosts) -> None:
+    host = hosts.start(hosts.release("1.0"))
+    folder = Path(f"/proc/{host.pid}")
+
+    def count() -> tuple[int, int]:
+        return len(list((folder / "fd").iterdir())), len(list((folder / "task").iterdir()))
+
+    host.upgrade(hosts.release("1.1"), "1.1")
+    wait_for(lambda: not host.ask("status")["suspended"])
+    before = count()
+    for number in range(2, 32):
+        host.upgrade(hosts.release(f"1.{number}"), f"1.{number}")
+    assert host.get()["version"] == "1.31"
+    wait_for(lambda: sum(count()) <= sum(before) + 1)

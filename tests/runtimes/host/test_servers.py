@@ -6,7 +6,7 @@ import http.client
 import signal
 
 import pytest
-from hosting import EventStream, Hosts, request, shop
+from hosting import WSGI, EventStream, Hosts, request, shop
 from waiting import wait_for
 
 from runtimes.host.guest import kind_of
@@ -76,6 +76,14 @@ def test_gunicorn_heeds_its_own_settings(hosts: Hosts) -> None:
     host = hosts.start(hosts.release("1.0", kind="wsgi"), server="gunicorn", env=env)
     assert request(host.port, "/" + "x" * 200)[0] == 414
     assert host.get()["pid"] == host.pid
+
+
+def test_a_signal_that_the_app_handles_stays_its_own_on_gunicorn(hosts: Hosts) -> None:
+    handler = "import signal\nsignal.signal(signal.SIGHUP, lambda *_: state.events.append('hup'))\n"
+    files = shop("1.0", "wsgi", shop__web=WSGI + handler)
+    host = hosts.start(hosts.release("1.0", files), server="gunicorn")
+    host.ask("reconfigure", digest="2", signal_name="SIGHUP")
+    wait_for(lambda: host.get()["events"] == ["hup"])
 
 
 def test_kinds_are_told_by_what_is_callable() -> None:
