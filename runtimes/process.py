@@ -12,8 +12,10 @@ all, can go on from. What is on disk while the work goes on:
 
 The launcher (`runtimes.launch`) reads manifest and environment at each start, so a crashed process comes back
 with what is applied. One writer per app: a lock file per app, whoever else thinks to hold the lease.
-An upgrade is strategy `restart`: build beside the running one, stop, switch, start, probe. The working folder of an
-app is `<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another name.
+An upgrade is strategy `restart`: build beside the running one, stop, switch, start, probe. `hot_reload` of a hosted app
+is `runtimes.hot_reload`, which falls back to that, and a new environment of one `runtimes.reconfiguring`. The working
+folder of an app is `<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another
+name.
 
 The work itself is in `bringing` (one app), `switching` and `starting` (its two halves) and `adoption` (a new name).
 """

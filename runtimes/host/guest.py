@@ -153,10 +153,10 @@ class Guest:
     def reconfigure(self, *, digest: str, signal_name: str = "") -> Any:
         """Take the environment file over: by `config_change`, else, where it is given, by a signal to this process."""
         with self._changing:
-            change = self._env_change()
+            env = self._read_env()
             if self._config_change() is None and not signal_name:
                 raise Refused("NoHook", f"{self.target} has no config_change(changed, new, removed) beside it")
-            return self._on_gate(lambda: self._reconfigure(change, digest, signal_name))
+            return self._on_gate(lambda: self._reconfigure(env, digest, signal_name))
 
     def stop(self) -> dict[str, Any]:
         """End the process as the supervisor would."""
@@ -176,8 +176,8 @@ class Guest:
     async def _upgrade(self, plan: Plan, identity: Identity) -> dict[str, Any]:
         reload = Reload(plan, self._code)
         process = environ.ProcessEnv()
-        change = self._env_change()
-        old = self.identity
+        env, old = self._read_env(), self.identity
+        change = environ.difference(self._env, env)
         try:
             self._stamp(process, identity, plan.release)
             process.apply(change)
@@ -196,7 +196,7 @@ class Guest:
         following()
         reload.commit()
         self.identity = identity
-        self._env = environ.read_env(self._env_file) if change else self._env
+        self._env = env
         self._upgrades += 1
         return {
             "changed": list(plan.changed),
@@ -216,8 +216,9 @@ class Guest:
         wsgi = self.gate
         return lambda: setattr(wsgi, "app", app)
 
-    async def _reconfigure(self, change: environ.EnvChange, digest: str, signal_name: str) -> dict[str, Any]:
+    async def _reconfigure(self, env: dict[str, str], digest: str, signal_name: str) -> dict[str, Any]:
         process = environ.ProcessEnv()
+        change = environ.difference(self._env, env)
         try:
             process.apply(change)
             if self._config_change() is not None:
@@ -230,7 +231,7 @@ class Guest:
             if isinstance(error, Refused):
                 raise
             raise Refused("ConfigChangeFailed", self._told(error)) from error
-        self._env = environ.read_env(self._env_file)
+        self._env = env
         self.identity.digest = digest
         return {"changed": sorted(change.changed), "new": sorted(change.new), "removed": sorted(change.removed)}
 
@@ -243,9 +244,9 @@ class Guest:
             raise Refused("NoHook", f"env changed as well, and {self.target} has no config_change beside it")
         await hooks.call_config_change(hook, change.changed, change.new, change.removed)
 
-    def _env_change(self) -> environ.EnvChange:
+    def _read_env(self) -> dict[str, str]:
         try:
-            return environ.difference(self._env, environ.read_env(self._env_file))
+            return environ.read_env(self._env_file)
         except (OSError, ValueError) as error:
             raise Refused("NoEnv", f"the environment file cannot be read: {type(error).__name__}") from error
 
@@ -276,16 +277,13 @@ class Guest:
             at = at.tb_next
         where = f" ({Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno})" if at is not None else ""
         text = f"{type(error).__name__}: {error}"
-        for value in {*self._env.values(), *self._change_values()}:
+        values = set(self._env.values())
+        with contextlib.suppress(Refused):
+            values |= set(self._read_env().values())
+        for value in sorted(values, key=len, reverse=True):
             if len(value) > 3:
                 text = text.replace(value, "***")
         return text + where
-
-    def _change_values(self) -> list[str]:
-        with contextlib.suppress(Refused):
-            change = self._env_change()
-            return [*change.changed.values(), *change.new.values()]
-        return []
 
     def _require_suspended(self) -> None:
         if not self.door.counts().shut:

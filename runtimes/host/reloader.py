@@ -35,12 +35,16 @@ PREVIOUS = "__previous__"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a reload will do: `changed` modules, all `order` to be imported again, and those that are `gone`."""
+    """What a reload will do: `changed` modules, all `order` to be imported again, and those that are `gone`.
+
+    `late` are those of `order` that come after one that imports them: they import each other.
+    """
 
     release: Path
     changed: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    late: frozenset[str] = frozenset()
 
 
 def make_plan(code: CodeFolder, release: Path, distribution: str) -> Plan:
@@ -68,7 +72,10 @@ def make_plan(code: CodeFolder, release: Path, distribution: str) -> Plan:
     after = {name: _imports(release / loaded[name][1], name, loaded[name][0], loaded) for name in concerned}
     for name in concerned:
         _compile(release / loaded[name][1])
-    return Plan(release, tuple(sorted(changed)), import_order(after, concerned), tuple(sorted(gone)))
+    order = import_order(after, concerned)
+    place = {name: number for number, name in enumerate(order)}
+    late = {name for importer in order for name in after[importer] if place.get(name, -1) > place[importer]}
+    return Plan(release, tuple(sorted(changed)), order, tuple(sorted(gone)), frozenset(late))
 
 
 class Reload:
@@ -88,11 +95,17 @@ class Reload:
         self._before = dict(sys.modules)
         for name in (*self.plan.order, *self.plan.gone):
             self._old[name] = sys.modules[name]
+        for name, module in self._old.items():
+            parent_name, _, child = name.rpartition(".")
+            parent = self._before.get(parent_name)
+            if parent is not None and vars(parent).get(child) is module:
+                self._attributes.append((parent, child, module))
         self._code.point(self.plan.release)
         _forget_files()
         for name, module in self._old.items():
             del sys.modules[name]
-            self._detach(name, module)
+            if name in self.plan.late or name in self.plan.gone:
+                self._detach(name, module)
         finder = _Finder(self._old)
         sys.meta_path.insert(0, finder)
         try:
@@ -100,6 +113,7 @@ class Reload:
                 self._attach_children(name, importlib.import_module(name))
         finally:
             sys.meta_path.remove(finder)
+        self._rebind()
         pairs: dict[type, type] = {}
         for module in self.modules():
             pairs.update(renewed(self._old[module.__name__], module))
@@ -141,12 +155,22 @@ class Reload:
         return str(origin).startswith(f"{self._code.path}{os.sep}")
 
     def _detach(self, name: str, module: ModuleType) -> None:
-        """Have the package around a module that leaves no longer lead to it."""
+        """Have the package around a module no longer lead to the old one, which `from package import` would find.
+
+        Where that is not needed it is left until it is replaced: a thread may be using it.
+        """
         parent_name, _, child = name.rpartition(".")
         parent = sys.modules.get(parent_name)
-        if parent is not None and vars(parent).get(child) is module:
-            self._attributes.append((parent, child, module))
+        if parent is not None and parent_name not in self._old and vars(parent).get(child) is module:
             delattr(parent, child)
+
+    def _rebind(self) -> None:
+        """Where a new module got hold of an old one all the same, by ways that no import told, give it the new one."""
+        renewed_as = {id(self._old[module.__name__]): module for module in self.modules()}
+        for module in self.modules():
+            for variable, value in list(vars(module).items()):
+                if variable != PREVIOUS and id(value) in renewed_as:
+                    vars(module)[variable] = renewed_as[id(value)]
 
     def _attach_children(self, name: str, module: ModuleType) -> None:
         """Have a package that was imported again lead to those of its modules that were not."""

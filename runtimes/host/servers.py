@@ -20,6 +20,7 @@ from typing import Any
 
 THREADS = 16
 BACKLOG = 2048
+KEEP_SECONDS = 75  # for idle connections: longer than those who keep them, so that it is they who close
 STOP_SECONDS = 8  # for requests in flight, after SIGTERM; the supervisor kills after ten
 
 
@@ -54,7 +55,9 @@ def listen(port: int) -> socket.socket:
 def _uvicorn(gate: Any, listener: socket.socket, kind: str) -> None:
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(gate, interface="asgi3", timeout_graceful_shutdown=STOP_SECONDS))
+    server = uvicorn.Server(
+        uvicorn.Config(gate, interface="asgi3", timeout_keep_alive=KEEP_SECONDS, timeout_graceful_shutdown=STOP_SECONDS)
+    )
     server.run(sockets=[listener])
     if not server.started:
         sys.exit(3)
@@ -66,6 +69,7 @@ def _hypercorn(gate: Any, listener: socket.socket, kind: str) -> None:
 
     config = Config()
     config.bind = [f"fd://{os.dup(listener.fileno())}"]
+    config.keep_alive_timeout = float(KEEP_SECONDS)
     config.graceful_timeout = float(STOP_SECONDS)
 
     async def run() -> None:
@@ -114,6 +118,7 @@ def _gunicorn(gate: Any, listener: socket.socket, kind: str) -> None:
 
         def load_config(self) -> None:
             self.cfg.set("threads", THREADS)
+            self.cfg.set("keepalive", KEEP_SECONDS)
             self.cfg.set("graceful_timeout", STOP_SECONDS)
             given = os.environ.get("GUNICORN_CMD_ARGS")
             if given:

@@ -225,12 +225,54 @@ def look():
     assert "2" not in host.get()[1]
 
 
+def test_modules_that_import_each_other_are_reloaded_together(case: Case) -> None:
+    look = "from case import b\nX = {}\ndef look(): return [X, b.Y, b.a.X]\n"
+    other = "from case import look as a\nY = {}\n"
+    host = case.start({"look": look.format(1), "b": other.format(1)})
+    done = case.upgrade(host, {"look": look.format(1), "b": other.format(2)})
+    assert set(done["loaded"]) == {"case.b", "case.look", "case.web"}
+    assert host.get() == [1, 2, 1]
+    case.upgrade(host, {"look": look.format(3), "b": other.format(2)}, "3.0")
+    assert host.get() == [3, 2, 3]
+
+
+def test_a_module_that_a_function_fetches_while_it_is_imported_is_the_new_one(case: Case) -> None:
+    look = "def fetch():\n    from case import late\n    return late\nlate = fetch()\ndef look(): return late.X\n"
+    host = case.start({"look": look, "late": "X = 1\n"})
+    case.upgrade(host, {"look": look, "late": "X = 2\n"})
+    assert host.get() == 2
+
+
+def test_a_busy_thread_never_finds_a_module_missing(case: Case) -> None:
+    state = """
+import threading, time, case
+import case.helper
+errors = []
+def beat():
+    while True:
+        try:
+            case.helper.f()
+            time.sleep(0.0002)
+        except Exception as error:
+            errors.append(repr(error))
+threading.Thread(target=beat, daemon=True).start()
+"""
+    look = "import case.helper\nfrom case import thread\ndef look(): return [case.helper.f(), thread.errors]\n"
+    helper = "".join(f"def g{number}(): pass\n" for number in range(500)) + "def f(): return {}\n"
+    lazy = state.replace("import case.helper\n", "")  # it gets there by the package, and so is not reloaded
+    host = case.start({"look": look, "thread": lazy, "helper": helper.format(0)})
+    for number in range(1, 11):
+        done = case.upgrade(host, {"look": look, "thread": lazy, "helper": helper.format(number)}, f"2.{number}")
+        assert "case.thread" not in done["loaded"]
+    assert host.get() == [10, []]
+
+
 def test_files_beside_the_code_come_from_the_new_release(case: Case) -> None:
-    text = "import pathlib\nPAGE = pathlib.Path(__file__).parent / 'page.txt'\nloads = []\n"
-    look = "from case import pages\ndef look(): return [pages.PAGE.read_text(), len(pages.loads)]\n"
+    text = "import pathlib\nPAGE = pathlib.Path(__file__).parent / 'page.txt'\nREAD = PAGE.read_text()\n"
+    look = "from case import pages\ndef look(): return [pages.PAGE.read_text(), pages.READ]\n"
     host = case.start({"look": look, "pages": text, "page.txt": "old"})
     assert case.upgrade(host, {"look": look, "pages": text, "page.txt": "new"})["loaded"] == []
-    assert host.get() == ["new", 0]
+    assert host.get() == ["new", "old"]
 
 
 def test_an_exception_in_a_module_puts_everything_back(case: Case) -> None:
