@@ -149,4 +149,4 @@ def _answer(port: int) -> str:
 
 def measure(scale: Scale) -> Sequence[Row]:
     """Both."""
-    return [*under_load(scale.requests, scale.reloads), *from_push(scale.repeat)]
+    return [*under_load(scale.requests, scale.switches), *from_push(scale.repeat)]

@@ -12,7 +12,10 @@ PATIENCE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much to do: repetitions, apps of the small and large cases, and apps of the parallel case."""
+    """How much to do: repetitions, apps of the small and large cases, and apps of the parallel case.
+
+    `switches` are the upgrades in a row, `requests` those that arrive meanwhile at least, on each kind of connection.
+    """
 
     repeat: int = 7
     sizes: tuple[int, ...] = (10, 100, 1000, 5000, 10000)
@@ -21,12 +24,12 @@ class Scale:
     sleepers: int = 64
     workers: int = 16
     nap: float = 1.0
+    switches: int = 20
     requests: int = 5000
-    reloads: int = 20
 
 
 FULL = Scale()
-QUICK = Scale(repeat=3, sizes=(10, 100, 1000, 5000), memory=(100, 1000))
+QUICK = Scale(repeat=3, sizes=(10, 100, 1000, 5000), memory=(100, 1000), switches=5, requests=1000)
 
 
 def median(samples: list[float]) -> float:

@@ -55,8 +55,9 @@ class Bringer:
         node.supervisor.stop(spec.name)
         switcher.refuse_taken_ports(spec, wait=True)
         switched = switcher.switch(spec, release, processes, applied)
-        if instead is not None and instead.said:
-            switched = replace(switched, message=f"restarted, since it could not be hot reloaded: {instead.why}")
+        if instead is not None:
+            why = f"restarted, since it could not be hot reloaded: {instead.why}" if instead.said else ""
+            switched = replace(switched, message=why)
         return self._starter.start(switched)
 
     def goes_on(self, spec: AppSpec, applied: Applied) -> bool:
@@ -109,7 +110,7 @@ class Bringer:
 
     def _tell(self, spec: AppSpec, strategy: str, instead: Fallback) -> None:
         if instead.said:
-            why = {"strategy": strategy, "instead": "restart", "why": instead.why}
+            why = {"strategy": strategy, "by": "restart", "why": instead.why}
             self._node.context.tell("upgrade.fallback", spec, why)
 
     def signal(self, spec: AppSpec, applied: Applied) -> bool:

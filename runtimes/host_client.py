@@ -32,21 +32,21 @@ class HostRefused(Exception):  # noqa: N818 - an answer
 
 
 class HostClient:
-    """One connection to the host of `process` in `app_folder`, which must be the process `pid`.
+    """One connection to the host of `process`, which must be the process `pid`. `folder` is that of its env file.
 
     Raises HostGone, from every method.
     """
 
-    def __init__(self, app_folder: Path, process: str, pid: int, *, timeout: float = _STATUS_SECONDS) -> None:
-        path = app_folder / "run" / f"{process}.sock"
+    def __init__(self, folder: Path, process: str, pid: int, *, timeout: float = _STATUS_SECONDS) -> None:
+        path = folder / "run" / f"{process}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            run = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                self._socket.connect(address(path, folder))
+                self._socket.connect(address(path, run))
             finally:
-                os.close(folder)
+                os.close(run)
             peer = _peer(self._socket)
         except OSError as error:
             self._socket.close()
@@ -82,10 +82,10 @@ class HostClient:
         return answer
 
 
-def running_digest(app_folder: Path, process: str, pid: int) -> str:
+def running_digest(folder: Path, process: str, pid: int) -> str:
     """The digest of what a hosted process really runs, as it says itself; empty when it does not answer."""
     try:
-        with HostClient(app_folder, process, pid) as host:
+        with HostClient(folder, process, pid) as host:
             return str(host.ask("status")["digest"])
     except (HostGone, HostRefused, KeyError):
         return ""

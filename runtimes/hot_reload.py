@@ -33,7 +33,7 @@ from runtimes.observe import all_up, identities
 from runtimes.release_facts import ReleaseFacts, read_facts
 from runtimes.starting import Starter
 from runtimes.supervisor_rpc import ProcessInfo
-from runtimes.switching import described, private_port
+from runtimes.switching import asked_port, described
 from specs.digest import digest
 from specs.model import AppSpec
 
@@ -76,7 +76,7 @@ def why_not(
         ("run.app is another callable", applied.app != spec.run.app),
         ("its isolation changed", applied.isolation != spec.isolation),
         ("its limits changed", (applied.memory, applied.cpus) != (spec.limits.memory, spec.limits.cpus)),
-        ("its port changed", applied.port != private_port(spec)),
+        ("its port changed", asked_port(spec) not in (0, applied.port)),
         ("its Python changed", old.python != new.python),
         (_dependencies(old, new), old.dependencies != new.dependencies),
         (_extensions(old, new), old.extensions != new.extensions),
@@ -134,7 +134,7 @@ class HotReload:
         if set(processes) != {MAIN} or not all_up(applied, processes):
             return Fallback("it does not run", said=False)
         try:
-            with HostClient(self._node.store.folder(spec.name), MAIN, processes[MAIN].pid) as host:
+            with HostClient(Path(applied.env_file).parent, MAIN, processes[MAIN].pid) as host:
                 return self._with(host, spec, applied, release, commands, processes)
         except HostGone as error:
             return Fallback(f"the host process: {error}", spoiled=True)

@@ -245,7 +245,7 @@ class Observer:
         changed = took_over(applied, info.name, info)
         if not applied.app or not stamped or (not changed and Digest.parse(stamped).runs_like(applied.parts)):
             return stamped
-        told = running_digest(self._home / "apps" / applied.name, info.name, info.pid)
+        told = running_digest(Path(applied.env_file).parent, info.name, info.pid)
         return told or (applied.digest if changed and applied.phase == "running" else stamped)
 
     def _facts(self, applied: Applied, processes: Mapping[str, ProcessInfo] | None, trouble: str) -> Facts:

@@ -8,6 +8,7 @@ which environment it has taken over, and the next call goes on from there.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from runtimes.applied import Applied
@@ -36,7 +37,7 @@ class Reconfiguring:
         if set(processes) != {MAIN} or not all_up(applied, processes):
             return Fallback("it does not run", said=False)
         try:
-            with HostClient(node.store.folder(spec.name), MAIN, processes[MAIN].pid) as host:
+            with HostClient(Path(applied.env_file).parent, MAIN, processes[MAIN].pid) as host:
                 status = host.ask("status")
                 running = Digest.parse(str(status["digest"]))
                 if running.release != digest(spec).release:

@@ -69,9 +69,8 @@ class Switcher:
             env_sha256="",
             supervisor_pid=str(node.supervisor.pid_file),
             isolation=spec.isolation,
-            app=spec.run.app,
             reload_signal=spec.run.reload_signal,
-            port=private_port(spec),
+            port=_port(spec),
             memory=spec.limits.memory,
             cpus=spec.limits.cpus,
             venv=(release / "venv" / "bin" / "python").exists(),
@@ -120,15 +119,16 @@ def described(applied: Applied, spec: AppSpec) -> Applied:
         description=spec.description,
         icon=spec.icon,
         health=spec.health,
+        app=spec.run.app,
     )
 
 
 def _strategy_message(spec: AppSpec) -> str:
     strategy = spec.upgrade.strategy
-    return "" if strategy in {"restart", "hot_reload"} else f"strategy {strategy} is not available yet: restarted"
+    return "" if strategy == "restart" else f"strategy {strategy} is not available yet: restarted"
 
 
-def private_port(spec: AppSpec) -> int:
+def _port(spec: AppSpec) -> int:
     """The app's $PORT, unless its own env says another."""
     if spec.expose is not None:
         return spec.expose.port
@@ -137,7 +137,12 @@ def private_port(spec: AppSpec) -> int:
 
 def _ports(spec: AppSpec) -> Iterable[int]:
     """The ports that the app is known to listen on."""
-    found = {private_port(spec)}
+    found = {_port(spec)}
     if spec.health is not None and spec.health.type != "custom":
         found.add(spec.health.port)
     return found - {0}
+
+
+def asked_port(spec: AppSpec) -> int:
+    """The port that the spec says its processes are to serve on; 0 where it says none."""
+    return _port(spec)

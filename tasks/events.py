@@ -17,9 +17,8 @@ from state.events import Event
 NAMES = (
     "reconcile.start", "reconcile.stop", "reconcile.error", "git.pull", "git.clone_start", "git.clone_stop",
     "parse.start", "parse.stop", "deps.start", "deps.stop", "build.start", "build.stop", "deploy.start", "deploy.stop",
-    "upgrade.start", "upgrade.stop", "upgrade.fallback", "reconfigure.start", "reconfigure.stop",
-    "remove.start", "remove.stop", "rollback.start", "rollback.stop", "health.check", "code.load", "code.purge",
-    "node.up", "node.down",
+    "upgrade.start", "upgrade.stop", "upgrade.fallback", "reconfigure.start", "reconfigure.stop", "remove.start",
+    "remove.stop", "rollback.start", "rollback.stop", "health.check", "code.load", "code.purge", "node.up", "node.down",
 )  # fmt: skip
 
 _SIGNALS = {name: Signal(name=name.replace(".", "_"), providing_args={"event"}) for name in NAMES}

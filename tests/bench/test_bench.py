@@ -13,7 +13,7 @@ from bench.measure import Scale
 from bench.parallel import ideal, layered
 from bench.table import Row, show, write
 
-SMALL = Scale(repeat=1, sizes=(5, 25), many=25, memory=(10,), sleepers=6, workers=3, nap=0.2, requests=250, reloads=5)
+SMALL = Scale(repeat=1, sizes=(5, 25), many=25, memory=(10,), sleepers=6, workers=3, nap=0.2, switches=1, requests=20)
 FAR = 25.0  # so small a case has costs that do not shrink with it, and other tests run beside it
 
 
@@ -23,7 +23,7 @@ def test_a_benchmark_runs_in_small_with_no_ratio_far_off(name: str) -> None:
     rows = ALL[name](SMALL)
     assert rows
     assert all(row.value > 0 for row in rows if "beyond" not in row.name and row.unit != "n")
-    assert all(row.value == 0 for row in rows if row.unit == "n"), rows
+    assert all(row.ok for row in rows if row.unit == "n"), rows
     assert all(row.value < FAR for row in rows if row.unit == "x"), rows
 
 

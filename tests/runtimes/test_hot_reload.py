@@ -180,7 +180,7 @@ def test_a_changed_dependency_is_a_reason_to_restart(runtime: ProcessRuntime, ap
     assert state.pid != first.pid
     assert state.message == "restarted, since it could not be hot reloaded: its dependencies changed: h11"
     assert app.heard("upgrade.fallback") == [
-        {"strategy": "hot_reload", "instead": "restart", "why": "its dependencies changed: h11"}
+        {"strategy": "hot_reload", "by": "restart", "why": "its dependencies changed: h11"}
     ]
 
 
@@ -339,7 +339,7 @@ def test_a_host_that_dies_while_it_is_reloaded_comes_back_with_the_new_version(
     assert [process.pid for process in strays.find(app.home)] == [state.pid]
 
 
-def test_a_release_that_was_reloaded_away_may_be_pruned(app: HostedApp, runtime: ProcessRuntime, home: Path) -> None:
+def test_a_release_that_was_reloaded_away_may_be_pruned(app: HostedApp, runtime: ProcessRuntime) -> None:
     app.files["1.0"] = shop("1.0", shop__late="X = 'old'\n")
     runtime.deploy(app.spec("1.0"))
     new = shop("1.1", shop__late="X = 'new'\n")
@@ -350,4 +350,7 @@ def test_a_release_that_was_reloaded_away_may_be_pruned(app: HostedApp, runtime:
     assert app.get()["late"] == "new"
     assert runtime.upgrade(app.spec("1.2"), "1.1").version == "1.2"
     assert app.get()["version"] == "1.2"
-    assert (home / "apps" / "shop" / "run" / "main.code").resolve() == app.build(app.spec("1.2")).resolve()
+    applied = runtime.applied("shop")
+    assert applied is not None
+    code = Path(applied.env_file).parent / "run" / "main.code"
+    assert code.resolve() == app.build(app.spec("1.2")).resolve()

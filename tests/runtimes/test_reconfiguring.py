@@ -103,7 +103,7 @@ def test_a_hook_that_cannot_is_followed_by_a_restart_and_an_event(
     assert state.pid != first.pid
     (event,) = app.heard("upgrade.fallback")
     assert event["why"].startswith(why)
-    assert (event["strategy"], event["instead"]) == ("config_change", "restart")
+    assert (event["strategy"], event["by"]) == ("config_change", "restart")
 
 
 def test_new_code_and_environment_come_together(runtime: ProcessRuntime, app: HostedApp) -> None:

@@ -307,7 +307,7 @@ class Hosts:
         env_file.write_text(json.dumps(dict(env)))
         manifest = {
             "name": "shop", "version": release.name, "revision": "r", "digest": release.name, "node": "n",
-            "release": str(release), "home_id": "h", "env_file": str(env_file), "port": port,
+            "release": str(release), "home_id": "h", "side": "blue", "env_file": str(env_file), "port": port,
         }  # fmt: skip
         environ = launch.environment(manifest, env, os.environ, "main")
         python = str(release / "venv" / "bin" / "python")
