@@ -169,9 +169,13 @@ class Guest:
         if not release.is_dir():
             raise Refused("NoRelease", f"there is no release {release.name}")
         try:
-            self._plan = make_plan(self._code, release, distribution)
+            plan = make_plan(self._code, release, distribution, self.target.partition(":")[0])
         except (OSError, ValueError, SyntaxError) as error:
             raise Refused("NotPrepared", self._told(error)) from error
+        if plan.unreached:
+            names = ", ".join(plan.unreached[:5]) + (" and more" if len(plan.unreached) > 5 else "")
+            raise Refused("NotReached", f"{names} changed, and no import leads there from {self.target}")
+        self._plan = plan
 
     async def _upgrade(self, plan: Plan, identity: Identity) -> dict[str, Any]:
         reload = Reload(plan, self._code)

@@ -12,9 +12,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 Graph = Mapping[str, Collection[str]]
 
 
-def imports_of(tree: ast.Module, module: str, is_package: bool, known: Collection[str]) -> frozenset[str]:
-    """Those of the modules `known` that the body of `module` imports."""
-    finder = _Imports(module if is_package else module.rpartition(".")[0], known)
+def imports_of(
+    tree: ast.Module, module: str, is_package: bool, known: Collection[str], *, later: bool = False
+) -> frozenset[str]:
+    """Those of the modules `known` that the body of `module` imports; with `later`, also those that functions do."""
+    finder = _Imports(module if is_package else module.rpartition(".")[0], known, later)
     finder.visit(tree)
     return frozenset(finder.found - {module})
 
@@ -32,6 +34,18 @@ def dependents(graph: Graph, changed: Iterable[str]) -> frozenset[str]:
         if module not in found:
             found.add(module)
             waiting += importers.get(module, ())
+    return frozenset(found)
+
+
+def reached(graph: Graph, begin: str) -> frozenset[str]:
+    """`begin`, whatever it imports, directly or through others, and the packages around all of these."""
+    found: set[str] = set()
+    waiting = [begin]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += [*graph.get(module, ()), *(name for name in parents(module) if name in graph)]
     return frozenset(found)
 
 
@@ -71,9 +85,10 @@ def _needs(graph: Graph, module: str, modules: Collection[str]) -> set[str]:
 class _Imports(ast.NodeVisitor):
     """Collects what a module's body imports. `package` is what relative names are relative to."""
 
-    def __init__(self, package: str, known: Collection[str]) -> None:
+    def __init__(self, package: str, known: Collection[str], later: bool) -> None:
         self.package = package
         self.known = known
+        self.later = later
         self.found: set[str] = set()
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -108,11 +123,15 @@ class _Imports(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         for expression in (*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)):
             self.visit(expression)
+        for statement in node.body if self.later else ():
+            self.visit(statement)
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         """Its body runs later."""
+        if self.later:
+            self.generic_visit(node)
 
     def _absolute(self, name: str, level: int) -> str:
         if not level:

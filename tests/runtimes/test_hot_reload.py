@@ -292,24 +292,23 @@ def die(app: HostedApp, at: str, when: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.parametrize("at", KILLED_AT)
+@pytest.mark.parametrize(
+    ("at", "when"), [(KILLED_AT[0], "before"), *((at, "after") for at in KILLED_AT)], ids=lambda value: value
+)
 def test_killed_at_any_line_the_app_serves_and_the_next_deploy_ends_with_the_new_version(
-    app: HostedApp, runtime: ProcessRuntime, at: str
+    app: HostedApp, runtime: ProcessRuntime, at: str, when: str
 ) -> None:
     first = runtime.deploy(app.spec("1.0"))
-    for when in ("before", "after"):
-        die(app, at, when)
-        told = app.get()  # is answered at once: nobody is held any more
-        assert told["pid"] == first.pid
-        seen = runtime.current_state()["shop"]
-        assert seen.digest == str(digest(app.spec(told["version"]))), (at, when)
-        state = runtime.deploy(app.spec("1.1"))
-        assert (app.get()["version"], state.version, state.health) == ("1.1", "1.1", "healthy")
-        assert (state.status, state.pid, state.digest) == ("running", first.pid, str(digest(app.spec("1.1"))))
-        assert [process.pid for process in strays.find(app.home)] == [first.pid]
-        if when == "before":
-            assert runtime.upgrade(app.spec("1.0"), "1.1").pid == first.pid
-            assert app.get()["version"] == "1.0"
+    die(app, at, when)
+    told = app.get()  # is answered at once: nobody is held any more
+    assert told["pid"] == first.pid
+    seen = runtime.current_state()["shop"]
+    assert seen.digest == str(digest(app.spec(told["version"])))
+    state = runtime.deploy(app.spec("1.1"))
+    assert (app.get()["version"], state.version, state.health) == ("1.1", "1.1", "healthy")
+    assert (state.status, state.pid, state.digest) == ("running", first.pid, str(digest(app.spec("1.1"))))
+    assert [process.pid for process in strays.find(app.home)] == [first.pid]
+    assert runtime.current_state()["shop"] == state
 
 
 def test_a_host_that_does_not_answer_is_taken_to_run_what_it_was_seen_to(

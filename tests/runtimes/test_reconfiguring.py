@@ -143,23 +143,23 @@ _DIE = """
 """
 
 
-@pytest.mark.parametrize("at", KILLED_AT)
+@pytest.mark.parametrize(
+    ("at", "after"), [(KILLED_AT[0], False), *((at, True) for at in KILLED_AT)], ids=["before", *KILLED_AT]
+)
 def test_killed_at_any_line_the_next_call_ends_with_the_new_environment(
-    runtime: ProcessRuntime, app: HostedApp, at: str
+    runtime: ProcessRuntime, app: HostedApp, at: str, after: bool
 ) -> None:
     root = Path(__file__).parents[2]
     specs = {greeting: app.spec("1.0", env={"GREETING": greeting}) for greeting in ("hello", "hi")}
     runtime.deploy(specs["hello"])
-    for after in (False, True):
-        code = textwrap.dedent(_DIE).format(
-            root=str(root), support=str(root / "tests" / "support"), at=at, after=after, home=str(app.home),
-            port=app.port, files=json.dumps(app.files),
-        )  # fmt: skip
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        told = app.get()
-        assert runtime.current_state()["shop"].digest == str(digest(specs[told["greeting"]])), (at, after)
-        state = runtime.reconfigure(specs["hi"])
-        assert (app.get()["greeting"], state.digest, state.status) == ("hi", str(digest(specs["hi"])), "running")
-        assert [process.pid for process in strays.find(app.home)] == [told["pid"]] == [state.pid]
-        runtime.reconfigure(specs["hello"])
+    code = textwrap.dedent(_DIE).format(
+        root=str(root), support=str(root / "tests" / "support"), at=at, after=after, home=str(app.home),
+        port=app.port, files=json.dumps(app.files),
+    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    told = app.get()
+    assert runtime.current_state()["shop"].digest == str(digest(specs[told["greeting"]]))
+    state = runtime.reconfigure(specs["hi"])
+    assert (app.get()["greeting"], state.digest, state.status) == ("hi", str(digest(specs["hi"])), "running")
+    assert [process.pid for process in strays.find(app.home)] == [told["pid"]] == [state.pid]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.host.importgraph import dependents, import_order, imports_of
+from runtimes.host.importgraph import dependents, import_order, imports_of, reached
 
 KNOWN = {"a", "a.b", "a.b.c", "a.d", "x"}
 
@@ -39,6 +39,25 @@ KNOWN = {"a", "a.b", "a.b.c", "a.d", "x"}
 )
 def test_what_the_body_of_a_module_imports(source: str, expected: set[str]) -> None:
     assert imports_of(ast.parse(source), "a.me", False, KNOWN) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def f():\n def g():\n  import x\n return g", {"x"}),
+        ("async def f(): from . import d", {"a.d"}),
+        ("f = lambda: __import__('x')", {"x"}),
+        ("def f():\n if TYPE_CHECKING:\n  import x", set()),
+    ],
+)
+def test_what_functions_import_later_is_found_when_asked_for(source: str, expected: set[str]) -> None:
+    assert imports_of(ast.parse(source), "a.me", False, KNOWN) == set()
+    assert imports_of(ast.parse(source), "a.me", False, KNOWN, later=True) == expected
+
+
+def test_what_is_reached_counts_the_packages_around_it() -> None:
+    graph = {"a.web": {"a.b.views"}, "a.b.views": {"a.web", "x"}, "a": set(), "a.b": {"y"}, "y": set(), "z": {"a.web"}}
+    assert reached(graph, "a.web") == {"a.web", "a.b.views", "x", "a", "a.b", "y"}
 
 
 def test_names_are_relative_to_a_package_itself() -> None:
@@ -100,3 +119,9 @@ def test_a_chain_of_thousands_is_no_trouble() -> None:
     order = import_order(graph, dependents(graph, ["m05000"]))
     assert order[0] == "m05000"
     assert order[-1] == "m00000"
+
+
+@given(GRAPHS, st.sampled_from(NAMES))
+def test_what_is_reached_is_what_imports_lead_to(graph: dict[str, frozenset[str]], begin: str) -> None:
+    everything = {*graph, *(name for imported in graph.values() for name in imported)}
+    assert reached(graph, begin) == {begin} | {name for name in everything if reaches(graph, begin, name, graph)}

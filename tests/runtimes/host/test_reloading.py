@@ -133,6 +133,17 @@ def test_a_module_got_by_other_means_counts_as_imported(case: Case) -> None:
     assert host.get() == 2
 
 
+def test_a_module_that_is_reached_by_its_name_alone_is_a_reason_not_to_reload(case: Case) -> None:
+    look = "import importlib\nkept = [importlib.import_module('case.' + 'urls').view]\ndef look(): return kept[0]()\n"
+    host = case.start({"look": look, "urls": "def view(): return 1\n"})
+    with pytest.raises(
+        HostRefused, match=r"case\.urls changed, and no import leads there from case\.web:app"
+    ) as refused:
+        case.upgrade(host, {"look": look, "urls": "def view(): return 2\n"})
+    assert refused.value.reason == "NotReached"
+    assert host.get() == 1
+
+
 def test_what_an_untouched_module_keeps_in_a_container_stays_the_old_one(case: Case) -> None:
     look = "from case import registry\ndef f(): return {}\nregistry.handlers.append(f)\n"
     look += "def look(): return [f() for f in registry.handlers]\n"
@@ -271,8 +282,10 @@ def test_files_beside_the_code_come_from_the_new_release(case: Case) -> None:
     text = "import pathlib\nPAGE = pathlib.Path(__file__).parent / 'page.txt'\nREAD = PAGE.read_text()\n"
     look = "from case import pages\ndef look(): return [pages.PAGE.read_text(), pages.READ]\n"
     host = case.start({"look": look, "pages": text, "page.txt": "old"})
-    assert case.upgrade(host, {"look": look, "pages": text, "page.txt": "new"})["loaded"] == []
+    assert case.upgrade(host, {"look": look, "pages": text, "page.txt": "new"})["loaded"] == ["case.web"]
     assert host.get() == ["new", "old"]
+    same = {"look": look, "pages": text, "page.txt": "new"}
+    assert case.upgrade(host, same, "3.0")["loaded"] == []
 
 
 def test_an_exception_in_a_module_puts_everything_back(case: Case) -> None:
