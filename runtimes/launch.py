@@ -67,7 +67,7 @@ def environment(
         CELERIAC_HOME_ID=str(manifest["home_id"]),
         CELERIAC_PROCESS=process,
         CELERIAC_ENV_FILE=str(manifest["env_file"]),
-        CELERIAC_HOST=_HOST,
+        CELERIAC_HOST_PROGRAM=_HOST,
     )
     return result
 

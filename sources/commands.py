@@ -91,7 +91,7 @@ def servers(release: Path) -> tuple[str, ...]:
 
 
 def _hosted(spec: AppSpec, release: Path) -> Argv:
-    """The host, with the servers that it may choose from. `$CELERIAC_HOST` is replaced by the launcher."""
+    """The host, with the servers that it may choose from. `$CELERIAC_HOST_PROGRAM` is replaced by the launcher."""
     names = list(servers(release))
     if not names:
         raise NothingToRun(
@@ -99,4 +99,4 @@ def _hosted(spec: AppSpec, release: Path) -> Argv:
             hint=f"add one of {', '.join(SERVERS)} to its dependencies, or set run.command",
         )
     python = release / "venv" / "bin" / "python"
-    return (str(python), "-P", "$CELERIAC_HOST", "--servers", ",".join(names), spec.run.app)
+    return (str(python), "-P", "$CELERIAC_HOST_PROGRAM", "--servers", ",".join(names), spec.run.app)

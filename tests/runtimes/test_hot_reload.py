@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting import TARGET, HostedApp, make_hosted_release, request, shop
+from hosting import TARGET, HostedApp, answers, make_hosted_release, request, shop
 from waiting import is_running, wait_for
 
 from runtimes import strays
@@ -155,6 +155,21 @@ def test_a_crash_after_a_reload_starts_the_new_release(runtime: ProcessRuntime, 
     assert [process.pid for process in strays.find(app.home)] == [state.pid]
     assert runtime.upgrade(app.spec("1.2"), "1.1").pid == state.pid
     assert app.get()["version"] == "1.2"
+
+
+def test_a_killed_supervisor_brings_the_reloaded_release_back_once(runtime: ProcessRuntime, app: HostedApp) -> None:
+    first = runtime.deploy(app.spec("1.0"))
+    runtime.upgrade(app.spec("1.1"), "1.0")
+    daemon = int(runtime.supervisor.pid_file.read_text())
+    os.kill(daemon, signal.SIGKILL)
+    wait_for(lambda: not is_running(daemon))
+    runtime.revive()
+    wait_for(lambda: answers(app.port))
+    told = app.get()
+    assert told["version"] == "1.1"
+    assert told["pid"] != first.pid
+    assert runtime.current_state()["shop"].digest == str(digest(app.spec("1.1")))
+    assert [process.pid for process in strays.find(app.home)] == [told["pid"]]
 
 
 def test_what_cannot_be_reloaded_is_restarted_and_an_event_says_why(runtime: ProcessRuntime, app: HostedApp) -> None:

@@ -132,7 +132,7 @@ def test_a_hosted_app_is_run_by_the_host_which_may_choose_from_the_servers_that_
 ) -> None:
     _brings(release, *brought)
     found = _main(AppSpec("shop", "1", run=Run(app="a:app")), release)
-    assert found == ("venv/bin/python", "-P", "$CELERIAC_HOST", "--servers", expected, "a:app")
+    assert found == ("venv/bin/python", "-P", "$CELERIAC_HOST_PROGRAM", "--servers", expected, "a:app")
 
 
 def test_without_a_server_the_failure_says_to_add_one(release: Path) -> None:

@@ -311,7 +311,7 @@ class Hosts:
         }  # fmt: skip
         environ = launch.environment(manifest, env, os.environ, "main")
         python = str(release / "venv" / "bin" / "python")
-        argv = [python, "-P", environ["CELERIAC_HOST"], "--servers", server, target]
+        argv = [python, "-P", environ["CELERIAC_HOST_PROGRAM"], "--servers", server, target]
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(argv, env=environ, cwd=self.folder / "data", stdout=log, stderr=log)
         self.started.append(process)
@@ -367,7 +367,7 @@ class HostedApp:
         python = str(release / "venv" / "bin" / "python")
         if spec.run.processes:
             return {name: (python, *argv[1:]) for name, argv in spec.run.processes.items()}
-        return {"main": (python, "-P", "$CELERIAC_HOST", "--servers", self.server, spec.run.app)}
+        return {"main": (python, "-P", "$CELERIAC_HOST_PROGRAM", "--servers", self.server, spec.run.app)}
 
     def context(self, **more: Any) -> RuntimeContext:
         """What the runtime is made with; what it tells is kept."""

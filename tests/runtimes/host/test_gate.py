@@ -84,6 +84,16 @@ def test_suspending_waits_for_a_request_inside_and_gives_up_in_time(host: Runnin
     slow.join()
 
 
+def test_who_is_held_when_the_app_is_stopped_is_answered(host: RunningHost) -> None:
+    host.ask("suspend", seconds=60, hold=60)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(host.get)
+        wait_for(lambda: held(host) == 1)
+        host.ask("stop")
+        assert answer.result(20)["version"] == "1.0"
+    host.process.wait(20)
+
+
 def test_nobody_waits_for_a_stream_of_events(host: RunningHost) -> None:
     stream = EventStream(host.port)
     assert stream.next() == "1.0 1"

@@ -63,6 +63,19 @@ def test_an_app_that_cannot_be_imported_ends_with_its_traceback(hosts: Hosts) ->
     assert "No module named 'shop.nothing'" in host.log()
 
 
+def test_an_app_without_a_port_says_how_to_give_it_one(hosts: Hosts) -> None:
+    host = hosts.start(hosts.release("1.0"), env={"PORT": ""}, wait=False)
+    assert host.process.wait(20) == 1
+    assert "give it expose.port, a health.port, or PORT in env" in host.log()
+
+
+def test_a_port_that_is_taken_is_named(hosts: Hosts) -> None:
+    first = hosts.start(hosts.release("1.0"))
+    second = hosts.start(hosts.release("1.0"), env={"PORT": str(first.port)}, wait=False)
+    assert second.process.wait(20) == 1
+    assert f"port {first.port} cannot be listened on: Address already in use" in second.log()
+
+
 def test_a_startup_that_fails_ends_the_process(hosts: Hosts) -> None:
     files = shop("1.0")
     files["shop/web.py"] = files["shop/web.py"].replace('kind + ".complete"', 'kind + ".failed", "message": "no db"')
