@@ -61,14 +61,13 @@ def why_not(
     spec: AppSpec,
     commands: Mapping[str, tuple[str, ...]],
     release: Path,
-    running: Path,
     old: ReleaseFacts,
     new: ReleaseFacts,
 ) -> str:
     """Why the running app cannot become `spec` in its process; empty when it can. Pure.
 
-    `commands` are those of `spec` in its `release`, `running` is the release that really runs, `old` and `new` are what
-    the two are made of.
+    `commands` are those of `spec` in its `release`, `old` is what the release that really runs is made of, `new` what
+    that one is.
     """
     reasons = (
         ("the running release is not run.app", not applied.app),
@@ -85,7 +84,6 @@ def why_not(
             _without(applied.processes, Path(applied.release)) != _without(commands, release),
         ),
         ("its package has another name", old.distribution != new.distribution),
-        ("the release that runs is the one that is wanted", running == release),
     )
     return next((reason for reason, holds in reasons if holds), "")
 
@@ -153,10 +151,10 @@ class HotReload:
         node = self._node
         status = host.ask("status")
         running = Path(str(status["release"]))
-        if running == release:
-            return Fallback("the release that runs is the one that is wanted", said=False)
+        if running == release and applied.parts.release == digest(spec).release:
+            return Fallback("its code is the one that is wanted", said=False)
         new = read_facts(release)
-        why = why_not(applied, spec, commands, release, running, read_facts(running), new)
+        why = why_not(applied, spec, commands, release, read_facts(running), new)
         if why:
             return Fallback(why)
         if node.context.cancelled():

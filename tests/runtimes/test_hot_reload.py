@@ -27,7 +27,7 @@ from runtimes.process import ProcessRuntime
 from runtimes.release_facts import ReleaseFacts, read_facts
 from runtimes.releases import read_current
 from specs.digest import digest
-from specs.model import AppSpec, Health, Limits, Run, Upgrade
+from specs.model import AppSpec, Health, Hooks, Limits, Run, Upgrade
 
 # The decision
 
@@ -44,7 +44,7 @@ def reason(
     applied: Mapping[str, Any] = {}, spec: Mapping[str, Any] = {}, new: Mapping[str, Any] = {}, server: str = ""
 ) -> str:
     commands = {"main": (f"{NEW}/venv/bin/python", *([server] if server else []), TARGET)}
-    return why_not(replace(APPLIED, **applied), replace(SPEC, **spec), commands, NEW, OLD, FACTS, replace(FACTS, **new))
+    return why_not(replace(APPLIED, **applied), replace(SPEC, **spec), commands, NEW, FACTS, replace(FACTS, **new))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,20 @@ def test_a_changed_dependency_is_a_reason_to_restart(runtime: ProcessRuntime, ap
     assert app.heard("upgrade.fallback") == [
         {"strategy": "hot_reload", "by": "restart", "why": "its dependencies changed: h11"}
     ]
+
+
+def test_what_is_no_matter_of_the_process_is_taken_over_and_what_is_one_is_restarted(
+    runtime: ProcessRuntime, app: HostedApp
+) -> None:
+    first = runtime.deploy(app.spec("1.0"))
+    hooked = app.spec("1.0", hooks=Hooks(post_deploy=("true",)))
+    state = runtime.upgrade(hooked, "1.0")
+    assert (state.pid, state.digest) == (first.pid, str(digest(hooked)))
+    assert runtime.current_state()["shop"] == state
+    limited = app.spec("1.0", limits=Limits(cpus=1))
+    again = runtime.upgrade(limited, "1.0")
+    assert again.pid != first.pid
+    assert again.message == "restarted, since it could not be hot reloaded: its limits changed"
 
 
 def test_what_was_not_run_app_is_restarted_into_it_and_hosted_apps_run_with_any_strategy(
