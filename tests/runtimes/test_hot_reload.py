@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -238,11 +237,17 @@ def test_a_request_that_does_not_end_is_a_reason_to_restart(
     monkeypatch.setattr("runtimes.hot_reload.DRAIN_SECONDS", 0.1)
     first = runtime.deploy(app.spec("1.0"))
     gate = home / "apps" / "shop" / "data" / "slow"
-    with ThreadPoolExecutor(1) as pool:
+
+    def let_it_end() -> None:
+        wait_for(lambda: bool(app.heard("upgrade.fallback")))
+        gate.unlink()
+
+    with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(request, app.port, "/slow", 60.0)
         wait_for(gate.exists)
-        threading.Timer(1.0, gate.unlink).start()
+        ending = pool.submit(let_it_end)
         state = runtime.upgrade(app.spec("1.1"), "1.0")
+        ending.result(60)
         assert slow.result(60)[0] == 200
     assert state.pid != first.pid
     assert "1 requests had not ended after 0.1 s" in state.message
