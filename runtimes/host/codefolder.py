@@ -94,10 +94,19 @@ def _files_below(release: Path, folder: Path) -> Iterator[str]:
             yield str(Path(path, name).relative_to(release))
 
 
+def metadata(release: Path, distribution: str) -> Path | None:
+    """The folder of a distribution's metadata, whose name tells its version; None when it is not installed."""
+    site = site_packages(release)
+    wanted = canonical(distribution)
+    for info in site.glob("*.dist-info") if site is not None and wanted else ():
+        if canonical(info.name.partition("-")[0]) == wanted:
+            return info
+    return None
+
+
 def _installed(release: Path, site: Path, distribution: str) -> Iterator[str]:
-    for info in site.glob("*.dist-info"):
-        if canonical(info.name.partition("-")[0]) != canonical(distribution):
-            continue
+    info = metadata(release, distribution)
+    if info is not None:
         with (info / "RECORD").open(newline="", encoding="utf-8") as record:
             for row in csv.reader(record):
                 path = row[0] if row else ""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .guest import Guest, Refused, commands
+from .guest import Guest, Refused
 
 _LONGEST = 108 - 8  # what a Unix socket's path may have, and a little less
 _MESSAGE = 64 * 1024
@@ -92,6 +92,18 @@ class Control:
         if len(self._guests) != 1:
             raise KeyError("guest")
         return next(iter(self._guests.values()))
+
+
+def commands(guest: Guest) -> Mapping[str, Callable[..., dict[str, Any]]]:
+    """What may be asked of a guest, by name."""
+    return {
+        "status": guest.status,
+        "suspend": guest.suspend,
+        "upgrade": guest.upgrade,
+        "reconfigure": guest.reconfigure,
+        "resume": guest.resume,
+        "stop": guest.stop,
+    }
 
 
 def address(path: Path, folder: int) -> str:

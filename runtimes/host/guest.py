@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import inspect
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +24,9 @@ from . import environ, hooks
 from .asgi import AsgiGate
 from .codefolder import CodeFolder
 from .door import HOLD_SECONDS, QUEUE, Door
-from .reloader import Plan, Reload, make_plan
+from .plan import Plan, make_plan
+from .reloader import Reload
+from .target import kind_of, lookup
 from .wsgi import WsgiGate
 
 Gate = AsgiGate | WsgiGate
@@ -306,42 +306,3 @@ class Guest:
         if self.gate.loop is None:
             raise Refused("NotStarted", "its server has not begun to serve")
         return asyncio.run_coroutine_threadsafe(make(), self.gate.loop).result()
-
-
-def lookup(target: str) -> Any:
-    """The callable that `module:name` or `module:name.name` means, imported."""
-    module, _, path = target.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part)
-    if not callable(found):
-        raise TypeError(f"{target} is not callable")
-    return found
-
-
-def kind_of(app: Any) -> str:
-    """`asgi` or `wsgi`: an ASGI app is a coroutine function, or takes three arguments."""
-    function = app
-    while hasattr(function, "func") and hasattr(function, "keywords"):  # functools.partial
-        function = function.func
-    call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-    if inspect.iscoroutinefunction(call):
-        return "asgi"
-    try:
-        parameters = inspect.signature(app).parameters.values()
-    except (TypeError, ValueError):
-        return "wsgi"
-    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    return "asgi" if len([one for one in positional if one.default is one.empty]) == 3 else "wsgi"
-
-
-def commands(guest: Guest) -> Mapping[str, Callable[..., dict[str, Any]]]:
-    """What may be asked of a guest, by name."""
-    return {
-        "status": guest.status,
-        "suspend": guest.suspend,
-        "upgrade": guest.upgrade,
-        "reconfigure": guest.reconfigure,
-        "resume": guest.resume,
-        "stop": guest.stop,
-    }

@@ -16,8 +16,9 @@ from .asgi import AsgiGate
 from .codefolder import CodeFolder
 from .control import Control
 from .door import Door
-from .guest import Guest, Identity, kind_of, lookup
+from .guest import Guest, Identity
 from .servers import choose, listen
+from .target import kind_of, lookup
 from .wsgi import WsgiGate
 
 

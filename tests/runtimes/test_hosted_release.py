@@ -39,6 +39,28 @@ def test_an_app_without_a_server_is_built_served_and_reloaded(home: Path, port: 
     assert [event["modules"] for event in app.heard("code.load")] == [["shop.answers", "shop.web"]]
 
 
+def test_a_module_that_asks_for_the_version_of_its_package_is_reloaded_with_every_version(
+    home: Path, port: int, shelf: Path
+) -> None:
+    wheel_of("waitress", shelf)
+    about = "from importlib.metadata import version\nVERSION = version('shop')\n"
+    for version in ("1.0", "1.1"):
+        files = shop("same", "wsgi", shop__about=about)
+        files["shop/answers.py"] = "from shop.about import VERSION\n" + files["shop/answers.py"].replace(
+            '"hits"', '"about": VERSION, "hits"'
+        )
+        app_wheel(shelf, version, files, ["waitress"])
+    app = HostedApp(home, port, "wsgi")
+    context = replace(app.context(), build=lambda spec: build(spec, home), resolve=resolve_processes)
+    runtime = ProcessRuntime(context)
+    first = runtime.deploy(app.spec("1.0"))
+    assert app.get()["about"] == "1.0"
+    state = runtime.upgrade(app.spec("1.1"), "1.0")
+    told = app.get()
+    assert (told["about"], told["stamp"], state.pid) == ("1.1", "1.1", first.pid)
+    assert app.heard("code.load")[0]["modules"] == ["shop.about", "shop.answers", "shop.web"]
+
+
 def test_a_package_that_comes_with_another_dependency_is_restarted(home: Path, port: int, shelf: Path) -> None:
     for name in ("waitress", "h11"):
         wheel_of(name, shelf)

@@ -9,8 +9,8 @@ import pytest
 from hosting import WSGI, EventStream, Hosts, request, shop
 from waiting import wait_for
 
-from runtimes.host.guest import kind_of
 from runtimes.host.servers import SERVERS, choose
+from runtimes.host.target import kind_of
 
 COMBINATIONS = [(kind, name) for name, server in SERVERS.items() for kind in sorted(server.kinds)]
 
