@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .guest import Guest, Refused
+from .failure import Refused
+from .guest import Guest
 
 _LONGEST = 108 - 8  # what a Unix socket's path may have, and a little less
 _MESSAGE = 64 * 1024

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from . import environ, hooks
 from .asgi import AsgiGate
 from .codefolder import CodeFolder
 from .door import HOLD_SECONDS, QUEUE, Door
+from .failure import Refused, told
 from .plan import Plan, make_plan
 from .reloader import Reload
 from .target import kind_of, lookup
@@ -32,14 +32,6 @@ from .wsgi import WsgiGate
 Gate = AsgiGate | WsgiGate
 LEASE_SECONDS = 30.0
 DRAIN_SECONDS = 5.0
-
-
-class Refused(Exception):  # noqa: N818 - an answer
-    """What was asked for is not done; everything is as it was before. `reason` is for machines."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass
@@ -226,8 +218,10 @@ class Guest:
         change = environ.difference(self._env, env)
         try:
             process.apply(change)
+            following = None
             if self._config_change() is not None:
                 await self._call_config_change(change)
+                following = await self._following(lookup(self.target))  # the hook may have made it anew
             elif signal_name:
                 os.kill(os.getpid(), signal.Signals[signal_name])
             process.set("CELERIAC_DIGEST", digest)
@@ -236,6 +230,8 @@ class Guest:
             if isinstance(error, Refused):
                 raise
             raise Refused("ConfigChangeFailed", self._told(error)) from error
+        if following is not None:
+            following()
         self._env = env
         self.identity.digest = digest
         return {"changed": sorted(change.changed), "new": sorted(change.new), "removed": sorted(change.removed)}
@@ -275,20 +271,10 @@ class Guest:
         return hooks.config_change(module) if isinstance(module, ModuleType) else None
 
     def _told(self, error: BaseException) -> str:
-        """What happened and where in the app, without any value of its environment. The whole goes to its own log."""
-        traceback.print_exception(error)
-        at = error.__traceback__
-        while at is not None and at.tb_next is not None:
-            at = at.tb_next
-        where = f" ({Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno})" if at is not None else ""
-        text = f"{type(error).__name__}: {error}"
         values = set(self._env.values())
         with contextlib.suppress(Refused):
             values |= set(self._read_env().values())
-        for value in sorted(values, key=len, reverse=True):
-            if len(value) > 3:
-                text = text.replace(value, "***")
-        return text + where
+        return told(error, values)
 
     def _require_suspended(self) -> None:
         if not self.door.counts().shut:

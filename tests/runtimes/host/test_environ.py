@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosting import Case, RunningHost
+from hosting import _CASE, Case, RunningHost, request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,8 +43,6 @@ def test_a_value_is_never_shown() -> None:
 
 
 def web(case: Case, hook: str) -> dict[str, str]:
-    from hosting import _CASE
-
     return {"look": LOOK, "web.py": _CASE + hook}
 
 
@@ -60,6 +58,19 @@ def test_the_hook_is_told_what_changed_and_the_process_sees_it(case: Case) -> No
     assert (done["changed"], done["new"], done["removed"]) == (["A"], ["C"], ["B"])
     assert host.get() == [[[{"A": "9"}, {"C": "3"}, ["B"]]], {"A": "9", "B": None, "C": "3"}]
     assert host.ask("status")["digest"] == "new"
+
+
+def test_a_callable_that_the_hook_made_anew_is_served(case: Case) -> None:
+    hook = """
+def config_change(changed, new, removed):
+    global app
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": int(changed["A"]), "headers": []})
+        await send({"type": "http.response.body"})
+"""
+    host = case.start(web(case, hook), env={"A": "1"})
+    reconfigure(host, {"A": "418"})
+    assert request(host.port)[0] == 418
 
 
 def test_a_hook_that_raises_leaves_the_environment_as_it_was_and_no_value_in_what_is_said(case: Case) -> None:
