@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blue_green, deploy, first_sync, healing, idle, memory, one_change, parallel, rollback
+from bench import blue_green, deploy, first_sync, healing, hot_reload, idle, memory, one_change, parallel, rollback
 from bench.measure import FULL, QUICK, Scale
 from bench.table import Row, show, write
 
@@ -24,6 +24,7 @@ ALL: dict[str, Callable[[Scale], Sequence[Row]]] = {
     "healing": healing.measure,
     "blue_green": blue_green.measure,
     "memory": memory.measure,
+    "hot_reload": hot_reload.measure,
 }
 
 

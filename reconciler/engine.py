@@ -22,7 +22,7 @@ from reconciler.parts import Parts
 from runtimes.base import Runtime, RuntimeContext
 from runtimes.isolation import DEFAULT, refuse_isolation
 from runtimes.registry import load_runtime
-from sources import build, prune_releases, resolve_processes
+from sources import build, prune_releases, read_manifest, resolve_processes
 from specs.digest import release_id
 from specs.formats import MAX_BYTES
 from specs.loader import load
@@ -144,14 +144,17 @@ class Engine(Parts):
         except CeleriacError as error:
             self._build_ended(started, "failed", error.reason)
             raise
-        self._build_ended(started, "ok")
+        manifest = read_manifest(release)
+        beside = manifest.server if manifest is not None else ""
+        note = {"server": beside, "note": f"it brings no server: {beside} was installed beside it"} if beside else {}
+        self._build_ended(started, "ok", **note)
         return release
 
-    def _build_ended(self, started: list[Event], result: str, error: str = "") -> None:
+    def _build_ended(self, started: list[Event], result: str, error: str = "", **note: str) -> None:
         if started:
             now = self.clock()
             stop = replace(started[0], name="build.stop", time=now, duration=now - started[0].time)
-            self.emit(replace(stop, result=result, error=error))
+            self.emit(replace(stop, result=result, error=error, extra={**stop.extra, **note}))
 
     def _about(self, name: str, spec: AppSpec, **extra: Any) -> Event:
         run = self.attending.claim.run if self.attending.claim else ""

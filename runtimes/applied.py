@@ -58,8 +58,9 @@ class Previous:
 class Applied:
     """One app as it is applied. `release` is the absolute path of its release folder.
 
-    `reloaded` names the processes, as `pid:start`, that took the present environment over by a
-    signal: their own memory of it at start is older. `venv`: the release has an interpreter of its own.
+    `reloaded` names the processes, as `pid:start`, that took the present code or environment over while they
+    ran: their own memory of it at start is older. `app` is the callable of a hosted app, whose process tells what it
+    really runs. `venv`: the release has an interpreter of its own.
     `cgroups`: control groups may hold it to its limits.
     `port` is the app's $PORT: where it is exposed a private one, which the front leads `expose.port` to.
     """
@@ -82,6 +83,7 @@ class Applied:
     description: str = ""
     icon: Icon = field(default_factory=Icon)
     health: Health | None = None
+    app: str = ""
     reload_signal: str = ""
     port: int = 0
     memory: int = 0

@@ -145,5 +145,10 @@ def why_not(spec: AppSpec) -> str:
 
 def fell_back(strategy: str, by: str, why: str) -> str:
     """What is said of an app that was upgraded in another way than its strategy says. Pure."""
-    ways = {"restart": "restarted", "blue_green": "upgraded beside itself", "hot_reload": "hot reloaded"}
+    ways = {
+        "restart": "restarted",
+        "blue_green": "upgraded beside itself",
+        "hot_reload": "hot reloaded",
+        "config_change": "reconfigured as it ran",
+    }
     return f"{ways[by]}, since it could not be {ways[strategy]}: {why}"

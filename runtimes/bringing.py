@@ -15,8 +15,10 @@ from pathlib import Path
 from runtimes import inheritance, releases
 from runtimes.applied import ENV, Applied
 from runtimes.blue_green import BlueGreen, fell_back, why_not
+from runtimes.hot_reload import Fallback, HotReload
 from runtimes.node_apps import NodeApps
-from runtimes.observe import all_up, identities, identity
+from runtimes.observe import all_up, identities, took_over
+from runtimes.reconfiguring import Reconfiguring
 from runtimes.starting import Starter
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.supervisor_rpc import ProcessInfo
@@ -34,6 +36,8 @@ class Bringer:
         self._switcher = switcher
         self._starter = starter
         self._blue_green = BlueGreen(node, switcher, starter)
+        self._hot_reload = HotReload(node, starter)
+        self._reconfiguring = Reconfiguring(node, starter)
 
     def bring(self, spec: AppSpec) -> AppState:
         """Have `spec` running and healthy: build beside what runs, then by its strategy; see `_restart`."""
@@ -43,18 +47,24 @@ class Bringer:
         if applied is not None and self.goes_on(spec, applied):
             return node.state(spec.name)
         release, processes = switcher.build(spec, applied)
+        instead = None
+        if applied is not None and spec.upgrade.strategy == "hot_reload":
+            instead = self._hot_reload.bring(spec, applied, release, processes)
+            if instead is None:
+                return node.state(spec.name)
         switcher.refuse_taken_ports(spec, wait=False)
         routed = switcher.refuse_taken_route(spec)
-        if applied is None or spec.upgrade.strategy == "restart" or not self._blue_green.can(applied):
-            return self._restart(spec, applied, release, processes)
-        why = why_not(spec) if routed else "until now the app itself had the port that it is to be exposed by"
-        if why:
-            extra = {"strategy": spec.upgrade.strategy, "by": "restart", "why": why}
-            node.context.tell("upgrade.fallback", spec, extra)
-            return self._restart(spec, applied, release, processes, fell_back(spec.upgrade.strategy, "restart", why))
-        state = self._blue_green.bring(spec, applied, release, processes)
-        node.front.settle(spec.name, node.route(spec))
-        return state
+        beside = applied if spec.upgrade.strategy != "restart" and self._blue_green.can(applied) else None
+        hindered = why_not(spec) if routed else "until now the app itself had the port that it is to be exposed by"
+        if beside is not None and not hindered:
+            message = self._tell(spec, "hot_reload", instead, by="blue_green") if instead is not None else ""
+            state = self._blue_green.bring(spec, beside, release, processes, message)
+            node.front.settle(spec.name, node.route(spec))
+            return state
+        if instead is None and beside is not None:
+            instead = Fallback(hindered)
+        message = self._tell(spec, spec.upgrade.strategy, instead) if instead is not None else ""
+        return self._restart(spec, applied, release, processes, message)
 
     def settle(self, name: str) -> None:
         """Leave one generation of `name`, where an upgrade beside itself was cut off."""
@@ -110,12 +120,32 @@ class Bringer:
     def _started_for(self, applied: Applied, processes: Mapping[str, ProcessInfo]) -> bool:
         """Whether what lives was started with what is applied; of what is still the launcher nothing is known yet."""
         for name, info in processes.items():
-            stamped = self._node.observer.stamped(applied.name, info)
-            if not stamped and info.state == "STARTING":
+            running = self._node.observer.running(applied, info)
+            if not running and info.state == "STARTING":
                 continue
-            if not Digest.parse(stamped).runs_like(applied.parts) and applied.reloaded.get(name) != identity(info):
+            if Digest.parse(running).runs_like(applied.parts):
+                continue
+            if applied.app or not took_over(applied, name, info):
                 return False
         return True
+
+    def reconfigure(self, spec: AppSpec, applied: Applied) -> bool:
+        """Have the running app take its new environment over; false when it must be restarted instead."""
+        if not applied.app:
+            return self.signal(spec, applied)
+        if self.goes_on(spec, applied):
+            return True
+        instead = self._reconfiguring.bring(spec, applied)
+        if instead is not None:
+            self._tell(spec, "config_change", instead)
+        return instead is None
+
+    def _tell(self, spec: AppSpec, strategy: str, instead: Fallback, by: str = "restart") -> str:
+        """Tell that something else is done than the strategy says; the app's message about it."""
+        if not instead.said:
+            return ""
+        self._node.context.tell("upgrade.fallback", spec, {"strategy": strategy, "by": by, "why": instead.why})
+        return fell_back(strategy, by, instead.why)
 
     def signal(self, spec: AppSpec, applied: Applied) -> bool:
         """Give the running app its new environment file and tell it; false when it must be restarted instead.

@@ -34,6 +34,7 @@ _NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_P
 _KEPT = frozenset((*_MACHINE, *_NETWORK, "http_proxy", "https_proxy", "all_proxy", "no_proxy"))
 _VARIABLE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 _LOCK_WAIT = 5.0
+_HOST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "host", "__main__.py")  # noqa: PTH100, PTH118, PTH120
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
@@ -68,6 +69,7 @@ def environment(
         CELERIAC_PROCESS=process,
         CELERIAC_SIDE=str(manifest["side"]),
         CELERIAC_ENV_FILE=str(manifest["env_file"]),
+        CELERIAC_HOST_PROGRAM=_HOST,
     )
     return result
 

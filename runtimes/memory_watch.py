@@ -70,10 +70,10 @@ class MemoryWatch:
                 _end(pids, lambda leader=stamp.pid: tree(leader, usages()))  # type: ignore[misc]
 
     def _held_by_rlimit(self, app: str) -> Iterable[tuple[str, strays.RunStamp]]:
-        for side in SIDES:
-            for process, stamp in strays.stamps(Path(self._folder(app), side)).items():
-                if stamp.memory and stamp.limits.get("memory") == RLIMIT and start_ticks(stamp.pid) == stamp.ticks:
-                    yield process, stamp
+        stamps = (one for side in SIDES for one in strays.stamps(Path(self._folder(app)) / side).items())
+        for process, stamp in stamps:
+            if stamp.memory and stamp.limits.get("memory") == RLIMIT and start_ticks(stamp.pid) == stamp.ticks:
+                yield process, stamp
 
     def _note(self, app: str, overrun: Overrun) -> None:
         with contextlib.suppress(OSError):

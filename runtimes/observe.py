@@ -19,6 +19,7 @@ from runtimes import logs, overruns, strays
 from runtimes.applied import LIVE, Applied, AppliedStore
 from runtimes.files import is_locked, write_atomic
 from runtimes.front_config import ports_of
+from runtimes.host_client import running_digest
 from runtimes.integrity import Integrity
 from runtimes.overruns import Overrun
 from runtimes.sides import Side, group_name, side_of
@@ -71,6 +72,11 @@ def identity(info: ProcessInfo) -> str:
 def identities(processes: Mapping[str, ProcessInfo]) -> dict[str, str]:
     """The identities of several processes, by name."""
     return {name: identity(info) for name, info in processes.items()}
+
+
+def took_over(applied: Applied, name: str, info: ProcessInfo) -> bool:
+    """Whether this very process was given newer code or environment than it was started with."""
+    return applied.reloaded.get(name) == identity(info)
 
 
 def all_up(applied: Applied, processes: Mapping[str, ProcessInfo]) -> bool:
@@ -194,11 +200,11 @@ def _digest(facts: Facts) -> str:
     """The digest that is stamped in what lives; the applied one where that means the same, or nothing lives.
 
     The record part of a digest changes without a restart, so it is taken from the manifest. A process that took
-    its environment over by a signal still shows the stamp of its start.
+    its environment over by a signal still shows the stamp of its start; one that is hosted tells for itself.
     """
     applied = facts.applied
     for name, info in (facts.processes or {}).items():
-        if name not in applied.processes or not info.up or applied.reloaded.get(name) == identity(info):
+        if name not in applied.processes or not info.up or (took_over(applied, name, info) and not applied.app):
             continue
         stamped = facts.digests.get(name, "")
         if not stamped and info.state == "STARTING":  # not yet become the app
@@ -291,14 +297,24 @@ class Observer:
             self._digests[key] = stamped
         return self._digests[key]
 
+    def running(self, applied: Applied, info: ProcessInfo) -> str:
+        """The digest of what a living process runs: its stamp or, of one that may have been changed since its start,
+        what its host says. A host that does not answer is taken to run what it was last seen to.
+        """
+        stamped = self.stamped(applied.name, info)
+        changed = took_over(applied, info.name, info)
+        if not applied.app or not stamped or (not changed and Digest.parse(stamped).runs_like(applied.parts)):
+            return stamped
+        told = running_digest(Path(applied.env_file).parent, info.name, info.pid)
+        return told or (applied.digest if changed and applied.phase == "running" else stamped)
+
     def _facts(self, applied: Applied, processes: Mapping[str, ProcessInfo] | None, trouble: str) -> Facts:
-        digests = {n: self.stamped(applied.name, info) for n, info in (processes or {}).items() if info.up}
+        digests = {n: self.running(applied, info) for n, info in (processes or {}).items() if info.up}
         facts = Facts(applied, processes, digests, self.record(applied.name), self.drift(applied), trouble)
         if not (applied.memory or applied.cpus) or not processes:
             return facts
-        folder = self._store.folder(applied.name)
-        side = self._store.side_folder(applied.name, applied.side)
-        found = {name: stamp for name in processes if (stamp := strays.read_stamp(side, name)) is not None}
+        folder, side = self._store.folder(applied.name), applied.side
+        found = {name: stamp for name in processes if (stamp := strays.read_stamp(folder / side, name)) is not None}
         return replace(facts, stamps=found, overruns=tuple(overruns.known(str(folder))) if applied.memory else ())
 
     def drift(self, applied: Applied) -> str:

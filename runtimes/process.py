@@ -13,7 +13,8 @@ all, can go on from. What is on disk while the work goes on:
 The launcher (`runtimes.launch`) reads manifest and environment at each start, so a crashed process comes back
 with what is applied. One writer per app: a lock file per app, whoever else thinks to hold the lease.
 That is strategy `restart`: build beside the running one, stop, switch, start, probe. With `blue_green` a second
-generation is started beside the first (`runtimes.blue_green`). The working folder of an app is
+generation is started beside the first (`runtimes.blue_green`). `hot_reload` of a hosted app is `runtimes.hot_reload`,
+which falls back to these, and a new environment of one `runtimes.reconfiguring`. The working folder of an app is
 `<home>/apps/<app>/data`; it survives upgrades and removal, and goes along when the app gets another name.
 
 The work itself is in `bringing` (one app), `switching` and `starting` (its two halves), `blue_green` and `adoption` (a
@@ -76,18 +77,20 @@ class ProcessRuntime:
         return self._bring(spec)
 
     def reconfigure(self, spec: AppSpec) -> AppState:
-        """Have the app run with its new environment: by `run.reload_signal` where it is given, else by a restart.
+        """Have the app run with its new environment: a hosted one by its `config_change`, any by `run.reload_signal`
+        where it is given, else by a restart.
 
-        A process keeps the variables that it was started with: on the signal it reads CELERIAC_ENV_FILE again.
+        A process that is not hosted keeps the variables that it was started with: on the signal it reads
+        CELERIAC_ENV_FILE again.
         """
         applied = self.applied(spec.name)
         wanted = digest(spec)
-        if not spec.run.reload_signal or applied is None or applied.parts.release != wanted.release:
+        if applied is None or applied.parts.release != wanted.release or not (spec.run.reload_signal or applied.app):
             return self._bring(spec)
         with self._node.changing(spec.name, "reconfigure"):
             self.supervisor.ensure_running()
             applied = self.applied(spec.name)
-            if applied is not None and self._bringer.signal(spec, applied):
+            if applied is not None and self._bringer.reconfigure(spec, applied):
                 return self._node.state(spec.name)
         return self._bring(spec)
 

@@ -58,7 +58,7 @@ def read_stamp(side_folder: Path, process: str) -> RunStamp | None:
 
 
 def stamps(side_folder: Path) -> dict[str, RunStamp]:
-    """What the launcher noted of every process of one generation of an app, by name; they may have ended since."""
+    """What the launcher noted of every process of one generation, by name; they may have ended since."""
     run = side_folder / "run"
     names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
     return {name: stamp for name in names if (stamp := read_stamp(side_folder, name)) is not None}

@@ -172,6 +172,7 @@ def described(applied: Applied, spec: AppSpec) -> Applied:
         description=spec.description,
         icon=spec.icon,
         health=spec.health,
+        app=spec.run.app,
     )
 
 
@@ -189,3 +190,8 @@ def _ports(spec: AppSpec) -> Iterable[int]:
     if spec.health is not None and spec.health.type != "custom":
         found.add(spec.health.port)
     return found - {0, spec.expose.port if spec.expose is not None else 0}
+
+
+def asked_port(spec: AppSpec) -> int:
+    """The port that the spec says its processes are to serve on; 0 where it says none."""
+    return _port(spec)

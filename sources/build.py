@@ -17,8 +17,9 @@ from pathlib import Path
 
 from celeriac import fingerprint
 from sources import git, pypi, release
+from sources.commands import FALLBACK_SERVER, servers
 from sources.failure import BuildFailed
-from sources.installer import make_venv, uv_version
+from sources.installer import install, make_venv, uv_version
 from sources.inventory import console_scripts, packages
 from sources.lock import locked
 from sources.manifest import Manifest, write_manifest
@@ -80,17 +81,19 @@ def _build(
     try:
         workshop = Workshop(home, folder, deadline=deadline, cancelled=cancelled, report=report)
         distribution, source = _install(spec, workshop)
+        server = _install_server(spec, workshop)
         aside = target.with_name(f".{target.name}.damaged")  # see runtimes.releases
         if _has_damage_of(aside, folder):
             discard(workshop.uv_cache)  # releases share their files with it, so it is damaged, too
             discard(folder)
             folder.mkdir(mode=0o755)
             distribution, source = _install(spec, workshop)
+            server = _install_server(spec, workshop)
         (workshop.venv / ".lock").unlink(missing_ok=True)  # uv's own, writable for all
         discard(folder / ".scratch")
         workshop.check()
         fingerprint.write(folder)
-        write_manifest(folder, _manifest(spec, workshop, target.name, distribution, source))
+        write_manifest(folder, _manifest(spec, workshop, target.name, distribution, source, server))
         folder.rename(target)
         _sync(target.parent)
         discard(aside)
@@ -123,7 +126,16 @@ def _install(spec: AppSpec, workshop: Workshop) -> tuple[str, str]:
     return release.fetch_and_install(spec, workshop), f"release {shown_url(source.url)} sha256:{source.sha256.lower()}"
 
 
-def _manifest(spec: AppSpec, workshop: Workshop, name: str, distribution: str, source: str) -> Manifest:
+def _install_server(spec: AppSpec, workshop: Workshop) -> str:
+    """Put a server beside a hosted app that brings none; its name, or nothing where none is needed."""
+    if not spec.run.app or servers(workshop.folder):
+        return ""
+    title = f"{spec.name} {spec.version}: {FALLBACK_SERVER}, since it brings no server for {spec.run.app}"
+    install(workshop, FALLBACK_SERVER, title=title, package=FALLBACK_SERVER, index_url=spec.source.index_url)
+    return FALLBACK_SERVER
+
+
+def _manifest(spec: AppSpec, workshop: Workshop, name: str, distribution: str, source: str, server: str) -> Manifest:
     return Manifest(
         app=spec.name,
         version=spec.version,
@@ -134,6 +146,7 @@ def _manifest(spec: AppSpec, workshop: Workshop, name: str, distribution: str, s
         uv=uv_version(),
         distribution=distribution,
         entry_points=console_scripts(workshop.venv, distribution) if distribution else (),
+        server=server,
         packages=tuple(f"{package}=={version}" for package, version in packages(workshop.venv).items()),
     )
 

@@ -16,15 +16,12 @@ from specs.model import AppSpec, Argv
 
 MAIN = "main"
 
-# Servers that can host `module:callable`, in order of preference: (distribution, program, kind, arguments).
-_BIND = "127.0.0.1:$PORT"
-_SERVERS: tuple[tuple[str, str, str, Argv], ...] = (
-    ("uvicorn", "uvicorn", "asgi", ("--host", "127.0.0.1", "--port", "$PORT")),
-    ("hypercorn", "hypercorn", "asgi", ("--bind", _BIND)),
-    ("granian", "granian", "asgi", ("--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT")),
-    ("gunicorn", "gunicorn", "wsgi", ("--bind", _BIND)),
-    ("waitress", "waitress-serve", "wsgi", (f"--listen={_BIND}",)),
-)
+# Servers that can host `module:callable`, in order of preference. Which of them serves what the callable turns out to
+# be is for the host to say (`runtimes.host`): nothing of the app is imported here.
+SERVERS = ("uvicorn", "granian", "gunicorn", "waitress", "hypercorn")
+
+# Installed beside an app that brings none of them: it serves both ASGI and WSGI.
+FALLBACK_SERVER = "hypercorn"
 
 
 def resolve_processes(spec: AppSpec, release: Path) -> dict[str, Argv]:
@@ -87,20 +84,19 @@ def _names(spec: AppSpec) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
+def servers(release: Path) -> tuple[str, ...]:
+    """The servers that a release (or one that is being built) brings, the preferred one first."""
+    installed = packages(release / "venv")
+    return tuple(name for name in SERVERS if name in installed)
+
+
 def _hosted(spec: AppSpec, release: Path) -> Argv:
-    """The command that serves `run.app` on the app's private port, with a server that the app brings."""
-    venv = release / "venv"
-    installed = packages(venv)
-    # ASGI servers come first, but a callable that says it is WSGI is not given to one of them.
-    says_wsgi = "wsgi" in re.split(r"[.:_]", spec.run.app.lower())
-    order = sorted(_SERVERS, key=lambda server: says_wsgi and server[2] != "wsgi")
-    for distribution, program, _kind, arguments in order:
-        script = command(venv, program)
-        if script is not None:
-            return (str(script), *arguments, spec.run.app)
-        if distribution in installed:
-            return (str(venv / "bin" / "python"), "-m", distribution, *arguments, spec.run.app)
-    raise NothingToRun(
-        f"{spec.name} {spec.version} brings no server that can run {spec.run.app}",
-        hint=f"add one of {', '.join(server[0] for server in _SERVERS)} to its dependencies, or set run.command",
-    )
+    """The host, with the servers that it may choose from. `$CELERIAC_HOST_PROGRAM` is replaced by the launcher."""
+    names = list(servers(release))
+    if not names:
+        raise NothingToRun(
+            f"{spec.name} {spec.version} brings no server that can run {spec.run.app}",
+            hint=f"add one of {', '.join(SERVERS)} to its dependencies, or set run.command",
+        )
+    python = release / "venv" / "bin" / "python"
+    return (str(python), "-P", "$CELERIAC_HOST_PROGRAM", "--servers", ",".join(names), spec.run.app)

@@ -23,7 +23,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
     `source` reads `pypi shop[web]`, `git https://… v1.2 (4f2a…)` or `release https://… sha256:…`.
     `distribution` is the installed package of the app ("" when the release is plain files in `src`),
-    `entry_points` its console scripts, `packages` everything installed, as `name==version`.
+    `entry_points` its console scripts, `packages` everything installed, as `name==version`; `server` is what was
+    installed beside a hosted app that brought none.
     """
 
     app: str
@@ -36,6 +37,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     distribution: str = ""
     entry_points: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    server: str = ""
     schema: int = SCHEMA
 
 

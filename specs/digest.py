@@ -76,10 +76,12 @@ def digest(spec: AppSpec) -> Digest:
 def release_id(spec: AppSpec) -> str:
     """The name of the folder that holds the built release: readable, and one per build input.
 
-    Only what the build reads counts (version, source), so a changed command or limit reuses it.
+    Only what the build reads counts (version, source, and whether a server must be in it), so a changed command or
+    limit reuses it.
     """
     safe_version = "".join(c if c.isalnum() or c in ".-_" else "_" for c in spec.version)
-    return f"{safe_version}-{_hash({'version': spec.version, 'source': spec.source})[:8]}"
+    read = {"version": spec.version, "source": spec.source, **({"hosted": True} if spec.run.app else {})}
+    return f"{safe_version}-{_hash(read)[:8]}"
 
 
 def _hash(value: Any) -> str:

@@ -76,3 +76,17 @@ def test_links_lead_somewhere(page: Path) -> None:
         link = next(filter(None, target)).partition("#")[0]
         if link and "://" not in link:
             assert (page.parent / link).exists(), link
+
+
+def test_every_case_of_a_hot_reload_that_is_told_is_backed_by_a_test() -> None:
+    table = re.findall(r"(?m)^\|.*\| `(test_\w+)` \|$", (ROOT / "docs" / "hot-reload.md").read_text())
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "runtimes").rglob("test_*.py"))
+    assert len(table) > 25
+    assert [name for name in table if f"def {name}(" not in tests] == []
+    cases = (ROOT / "tests" / "runtimes" / "host" / "test_reloading.py").read_text()
+    told = re.findall(r"(?m)^def (test_\w+)\(", cases)
+    assert set(told) - set(table) == {
+        "test_many_reloads_leave_no_descriptor_and_no_thread_behind",
+        "test_every_reloaded_module_is_told_and_the_others_are_not",
+        "test_a_hook_may_be_async",
+    }

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hosting import wheel_of
 from workbench import Workbench
 
 from celeriac.errors import CeleriacError
 from reconciler.engine import Attending
 from runtimes.base import RuntimeFailure
 from specs.digest import digest
-from specs.model import AppSpec, Source
+from specs.model import AppSpec, Run, Source
 from state.events import Event
 
 
@@ -42,6 +44,20 @@ def test_a_release_is_built_once_and_both_ends_are_told(bench: Workbench, tmp_pa
     assert [phase for phase, _ in bench.engine.attending.phases] == ["fetching", "building"]
     assert bench.engine.release(spec) == release
     assert len(bench.told) == len(bench.events()) == 2
+
+
+def test_a_server_that_was_installed_beside_an_app_is_told(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(wheel(tmp_path), run=Run(app="shop:main"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    for name in ("hypercorn", "h11", "h2", "hpack", "hyperframe", "priority", "wsproto"):
+        wheel_of(name, tmp_path)
+    bench.engine._build(spec)
+    stop = bench.told[-1]
+    assert (stop.name, stop.extra["server"]) == ("build.stop", "hypercorn")
+    assert stop.extra["note"] == "it brings no server: hypercorn was installed beside it"
 
 
 def test_a_build_that_fails_is_told_with_its_reason(bench: Workbench, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hosting import wheel_of
 
 from celeriac.errors import MisuseError
 from celeriac.process import CommandCancelledError
-from sources import BuildFailed, SourceFailure, build, read_manifest, releases
+from sources import BuildFailed, SourceFailure, build, read_manifest, releases, resolve_processes
 from specs.digest import release_id
 from specs.model import AppSpec, Run, Source
 
@@ -74,9 +75,46 @@ def test_a_release_that_is_there_is_returned_at_once(bench: Any, home: Path) -> 
     release = build(SPEC, home)
     wheel.unlink()
     before = release.stat().st_mtime_ns
-    changed = AppSpec("shop", "1.0", env={"A": "1"}, run=Run(app="a:b"))  # neither is a matter of building
+    changed = AppSpec("shop", "1.0", env={"A": "1"}, run=Run({"main": ("x",)}))  # neither is a matter of building
     assert build(changed, home, report=pytest.fail) == release
     assert release.stat().st_mtime_ns == before
+
+
+HYPERCORN = ("hypercorn", "h11", "h2", "hpack", "hyperframe", "priority", "wsproto")
+
+
+def test_a_hosted_app_that_brings_no_server_gets_one_beside_it(bench: Any, home: Path) -> None:
+    bench.wheel("shop", "1.0")
+    for name in HYPERCORN:
+        wheel_of(name, bench.folder / "shelf")
+    hosted = AppSpec("shop", "1.0", run=Run(app="shop:app"))
+    release, plain = build(hosted, home), build(SPEC, home)
+    assert release != plain
+    manifest, other = read_manifest(release), read_manifest(plain)
+    assert manifest is not None
+    assert other is not None
+    assert manifest.server == "hypercorn"
+    assert {one.partition("==")[0] for one in manifest.packages} == {"shop", *HYPERCORN}
+    assert (other.server, other.packages) == ("", ("shop==1.0",))
+    command = resolve_processes(hosted, release)["main"]
+    assert command[3:] == ("--servers", "hypercorn", "shop:app")
+
+
+def test_a_hosted_app_that_brings_a_server_gets_no_other(bench: Any, home: Path) -> None:
+    bench.wheel("shop", "1.0", requires=("waitress",))
+    wheel_of("waitress", bench.folder / "shelf")
+    manifest = read_manifest(build(AppSpec("shop", "1.0", run=Run(app="shop:app")), home))
+    assert manifest is not None
+    assert manifest.server == ""
+
+
+def test_without_a_server_to_be_had_there_is_no_release_and_the_failure_says_what_was_wanted(
+    bench: Any, home: Path, nothing_left: Callable[[str], None]
+) -> None:
+    bench.wheel("shop", "1.0")
+    with pytest.raises(SourceFailure, match="hypercorn, since it brings no server for shop:app"):
+        build(AppSpec("shop", "1.0", run=Run(app="shop:app")), home)
+    nothing_left("shop")
 
 
 def test_scripts_and_modules_work_after_the_rename_and_from_a_moved_home(

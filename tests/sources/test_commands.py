@@ -114,36 +114,25 @@ def test_an_empty_command_is_nothing_to_run(release: Path, argv: tuple[str, ...]
         resolve_argv(argv, release)
 
 
+def _brings(release: Path, *distributions: str) -> None:
+    for name in distributions:
+        _module(release, f"{name}-1.0.dist-info/METADATA")
+
+
 @pytest.mark.parametrize(
-    ("programs", "expected"),
+    ("brought", "expected"),
     [
-        (["uvicorn", "gunicorn"], ("venv/bin/uvicorn", "--host", "127.0.0.1", "--port", "$PORT", "a:app")),
-        (["hypercorn"], ("venv/bin/hypercorn", "--bind", "127.0.0.1:$PORT", "a:app")),
-        (
-            ["granian"],
-            ("venv/bin/granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "$PORT", "a:app"),
-        ),
-        (["gunicorn", "waitress-serve"], ("venv/bin/gunicorn", "--bind", "127.0.0.1:$PORT", "a:app")),
-        (["waitress-serve"], ("venv/bin/waitress-serve", "--listen=127.0.0.1:$PORT", "a:app")),
+        (["uvicorn", "gunicorn", "h11"], "uvicorn,gunicorn"),
+        (["hypercorn", "granian"], "granian,hypercorn"),
+        (["waitress"], "waitress"),
     ],
 )
-def test_a_hosted_app_is_served_by_what_it_brings_on_its_private_port(
-    release: Path, programs: list[str], expected: tuple[str, ...]
+def test_a_hosted_app_is_run_by_the_host_which_may_choose_from_the_servers_that_it_brings(
+    release: Path, brought: list[str], expected: str
 ) -> None:
-    _program(release, *programs)
-    assert _main(AppSpec("shop", "1", run=Run(app="a:app")), release) == expected
-
-
-def test_an_app_that_says_it_is_wsgi_gets_a_wsgi_server(release: Path) -> None:
-    _program(release, "uvicorn", "gunicorn")
-    found = _main(AppSpec("shop", "1", run=Run(app="shop.wsgi:application")), release)
-    assert found[0] == "venv/bin/gunicorn"
-
-
-def test_a_server_without_its_script_is_run_as_a_module(release: Path) -> None:
-    _module(release, "uvicorn-0.54.0.dist-info/METADATA")
+    _brings(release, *brought)
     found = _main(AppSpec("shop", "1", run=Run(app="a:app")), release)
-    assert found[:3] == ("venv/bin/python", "-m", "uvicorn")
+    assert found == ("venv/bin/python", "-P", "$CELERIAC_HOST_PROGRAM", "--servers", expected, "a:app")
 
 
 def test_without_a_server_the_failure_says_to_add_one(release: Path) -> None:
@@ -153,7 +142,7 @@ def test_without_a_server_the_failure_says_to_add_one(release: Path) -> None:
 
 
 def test_a_hosted_app_may_have_other_processes_beside_it(release: Path) -> None:
-    _program(release, "uvicorn")
+    _brings(release, "uvicorn")
     run = Run(app="a:app", processes={"worker": ("python", "w.py")})
     assert list(resolve_processes(AppSpec("shop", "1", run=run), release)) == ["worker", "main"]
 

@@ -70,4 +70,6 @@ def test_a_digest_is_read_back_from_its_text():
 def test_a_release_is_shared_by_specs_that_build_alike():
     assert release_id(SPEC) == release_id(replace(SPEC, env={}, limits=Limits(memory=1)))
     assert release_id(SPEC) != release_id(replace(SPEC, source=Source(package="x")))
+    hosted = [replace(SPEC, run=Run(app=name)) for name in ("a:app", "b:app")]
+    assert release_id(SPEC) != release_id(hosted[0]) == release_id(hosted[1])  # a server is in it
     assert "/" not in release_id(replace(SPEC, version="1!2/../x"))
