@@ -1,13 +1,13 @@
-"""`make demo`: three apps on this machine, run by Celeriac from a Git repository that is yours to change.
+"""`make demo`: four apps on this machine, run by Celeriac from a Git repository that is yours to change.
 
 Makes, once, below the demo's folder (CELERIAC_HOME, else `.demo` beside `examples/`)
 
-    code/counter, code/ticker    repositories of two apps, with a tag per version
+    code/counter, …              repositories of the apps, with a tag per version
     gitops                       the repository that says what runs: a working copy, commit and it counts
     celeriac.toml, demo.json     the settings, and the ports that were free
 
-and then does what `celeriac up` does, until Ctrl-C. At the end the apps stop too. A later run goes on where this one
-ended; removing the folder begins anew.
+and then does what `celeriac up` does, until Ctrl-C. The first time it gives a tour (`tour.py`). At the end the apps
+stop too. A later run goes on where this one ended; removing the folder begins anew.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ import shlex
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from celeriac import process
 from celeriac.errors import CeleriacError, MisuseError
 from celeriac.settings import Settings, variable
 
 EXAMPLES = Path(__file__).resolve().parent
-PORTS = {"counter": 8101, "datasette": 8102}
+PORTS = {"counter": 8101, "datasette": 8102, "greeter": 8103}
 """The ports in `examples/gitops`, by app: each is replaced by one that is free."""
 
 _WRITTEN_CODE = "file:///demo/code/"
@@ -70,7 +72,7 @@ def prepare(folder: Path) -> Demo:
     if known["folder"] != str(folder):
         raise MisuseError(f"{folder} was made as {known['folder']}", hint="remove it to begin anew")
     demo = Demo(folder, known["ports"])
-    for app in ("counter", "ticker"):
+    for app in ("counter", "greeter", "ticker"):
         _repository(folder / "code" / app, versions(EXAMPLES / app))
     _repository(demo.gitops, [("", filled(files(EXAMPLES / "gitops"), demo))])
     _write(folder / "celeriac.toml", settings(demo))
@@ -111,32 +113,32 @@ def environment(demo: Demo, inherited: Mapping[str, str]) -> dict[str, str]:
 
 def welcome(demo: Demo, here: Path) -> str:
     """What to look at and what to try; paths as they are seen from the folder `here`."""
-    spec = "apps/counter/app.yaml"
     programs = str(Path(sys.executable).parent)  # not resolved: in a virtual environment it is a link
 
     def seen(path: Path) -> str:
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
-    def commit(new: str) -> str:
-        return f'sed -i \'s/^version: .*/version: "{new}"/\' {spec} && git commit -qam "counter {new}"'
+    def commit(app: str, new: str) -> str:
+        return f'sed -i \'s/^version: .*/version: "{new}"/\' apps/{app}/app.yaml && git commit -qam "{app} {new}"'
 
     return f"""\
-Three apps, run from the Git repository {seen(demo.gitops)}
+Four apps, run from the Git repository {seen(demo.gitops)}
 
-  counter    {demo.address("counter")}
-  ticker     a worker that visits counter every second: celeriac logs ticker -f
-  datasette  {demo.address("datasette")}
+  counter    {demo.address("counter")}  a hosted app, reloaded while it runs
+  greeter    {demo.address("greeter")}  behind the front, each release started beside the one before
+  ticker     a worker that needs counter: celeriac logs ticker -f
+  datasette  {demo.address("datasette")}  a package as it is published
 
-Try this in another terminal, and watch it happen in this one:
+When all are healthy, three pushes are made for you: watch them here. Then try this in another terminal:
 
   export CELERIAC_HOME={shlex.quote(str(demo.folder))} PATH={shlex.quote(programs)}:"$PATH"
   cd {shlex.quote(seen(demo.gitops))}
 
-  # upgrade: counter goes on counting, and learns {demo.address("counter")}/double
-  {commit("1.1.0")}
+  # back and forth under the running process: the count stays
+  {commit("counter", "1.0.0")}
 
-  # a version that is never healthy: the one before comes back by itself
-  {commit("1.2.0")}
+  # a version that is never healthy: nobody is sent to it
+  {commit("greeter", "1.2.0")}
 
   # remove an app, and bring it back
   git rm -qr apps/datasette && git commit -qm "No datasette"
@@ -163,10 +165,38 @@ def main() -> int:
             print("The demo is running already, in another terminal.")
             return 0
         print(welcome(demo, Path.cwd()), flush=True)
+        threading.Thread(target=give_tour, args=(demo,), daemon=True).start()
         try:
             return _celeriac("up", "--stop-apps")
         finally:  # also after a failure, or `celeriac down` in another terminal
             _stop_all()
+
+
+def give_tour(demo: Demo, say: Callable[[str], None] = print) -> None:
+    """Give the tour, unless somebody pushed something already; beside what `celeriac up` shows."""
+    from tour import Tour, TourError
+
+    from tasks import api
+
+    def commit(message: str) -> None:
+        _git(demo.gitops, "commit", "--quiet", "--all", f"--message={message}")
+
+    def status() -> dict[str, Any]:
+        try:
+            return dict(api.status())
+        except CeleriacError:  # not up yet, or not any more
+            return {"status": "", "apps": {}}
+
+    tour = Tour(
+        demo.gitops, dict(demo.ports), commit=commit, status=status, why=api.why, sync=api.request_sync, say=say
+    )
+    if not tour.wanted():
+        return
+    try:
+        tour.play()
+        say("That was the tour. It goes on as you like: see above for what to try.")
+    except (TourError, CeleriacError, OSError) as error:
+        say(f"The tour ended early: {error}")
 
 
 def _celeriac(*words: str) -> int:

@@ -1,18 +1,16 @@
-"""A number that survives a restart: kept in a file of the working folder, which upgrades leave alone."""
+"""A number that lives in the process: a restart would lose it, a hot reload does not."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 
 class Tally:
-    """The number in `file`. Threads may use it side by side."""
+    """A number. Threads may use it side by side."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._value = int(file.read_text()) if file.exists() else 0
+        self._value = 0
 
     @property
     def value(self) -> int:
@@ -20,10 +18,7 @@ class Tally:
         return self._value
 
     def increase(self) -> int:
-        """Count one more, on disk too, and return the new number."""
+        """Count one more, and return the new number."""
         with self._lock:
             self._value += 1
-            written = self._file.with_suffix(".new")
-            written.write_text(str(self._value))
-            written.replace(self._file)
             return self._value

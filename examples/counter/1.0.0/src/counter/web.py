@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -23,6 +24,8 @@ def application(tally: Tally, environ: Mapping[str, str]) -> WSGIApplication:
     def answer(path: str) -> tuple[str, dict[str, Any]]:
         if path == "/":
             return "200 OK", {"greeting": greeting, "count": tally.increase(), "version": VERSION}
+        if path == "/count":
+            return "200 OK", {"count": tally.value, "version": VERSION, "process": os.getpid()}
         if path == "/health":
             return ("200 OK" if healthy() else "500 Internal Server Error"), {"healthy": healthy()}
         return "404 Not Found", {"error": f"there is nothing at {path}"}

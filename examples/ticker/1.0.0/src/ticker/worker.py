@@ -32,7 +32,7 @@ def visit(url: str) -> str:
         if response.status != 200:
             return f"counter answered {response.status}"
         answer = json.loads(body)
-        return f"visitor {answer['count']} of counter {answer['version']}: {answer['greeting']}"
+        return f"counter {answer['version']} had {answer['count']} visitors"
     except (OSError, HTTPException, ValueError, KeyError) as error:
         return f"counter does not answer: {type(error).__name__}"
     finally:
