@@ -98,3 +98,12 @@ def test_a_removal_that_waits_names_the_revision_to_acknowledge() -> None:
 
 def test_what_does_not_run_yet_says_so() -> None:
     assert told("out_of_sync", "NotDeployed", state=None)[0] == "web 2.0.0 is desired and does not run yet."
+
+
+def test_a_failed_post_deploy_and_a_closed_window_say_what_follows() -> None:
+    explanation, following = told("synced", "PostDeployFailed")
+    assert explanation == "web 1.0.0 runs as Git says and is healthy; its post_deploy failed."
+    assert "celeriac logs web -p hook" in following
+    explanation, following = told("out_of_sync", "SyncWindow", "held back by a sync window until 2026-01-01T22:00:00Z")
+    assert explanation == "web runs 1.0.0, Git says 2.0.0."
+    assert following == "it is done by itself when the window opens; now with: celeriac sync --force --app web"
