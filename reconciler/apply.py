@@ -21,12 +21,15 @@ from reconciler.hooks import Hooking
 from reconciler.recording import Attempt
 from reconciler.work import Work, outdated
 from runtimes.base import Runtime, RuntimeFailure, Superseded
+from runtimes.logs import tail
 from sources import release_dir
 from specs.appstate import AppState
-from specs.model import AppSpec
+from specs.model import HOOK_LOG, AppSpec
 from state.events import Event
 from state.steps import Claim, Step
 from state.unavailable import StateUnavailable
+
+_LAST_LINES = 5
 
 
 class SpecMissing(CeleriacError):  # noqa: N818 - a condition, not a fault
@@ -113,7 +116,14 @@ def _take_back(engine: Engine, step: Step, attempt: Attempt) -> Work:
     seen = _observed(engine, step.app)
     said = (seen.message if seen is not None and seen.status == "failed" else "") or step.payload.get("detail", "")
     message = f"its processes ended again and again within {WATCHED / 60:.0f} minutes of the upgrade"
-    why = RuntimeFailure(step.app, "start", f"{message}: {said}" if said else message, reason="CrashLoop")
+    printed = [line.text for line in tail(engine.settings.home, step.app, _LAST_LINES) if line.process != HOOK_LOG]
+    why = RuntimeFailure(
+        step.app,
+        "start",
+        f"{message}: {said}" if said else message,
+        output=[line for line in printed if line not in said],
+        reason="CrashLoop",
+    )
     return attempt.taken_back(engine.runtime_for(spec).upgrade(spec, step.from_version), why)
 
 

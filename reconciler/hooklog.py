@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -42,18 +43,19 @@ class HookLog:
 
     def begin(self, title: str) -> None:
         """Begin what belongs to one hook; a log that has grown long is set aside."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._path.exists() and self._path.stat().st_size > _BYTES:
-            for number in range(_BACKUPS, 0, -1):
-                older = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
-                if older.exists():
-                    older.replace(self._path.with_name(f"{self._path.name}.{number}"))
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._path.exists() and self._path.stat().st_size > _BYTES:
+                for number in range(_BACKUPS, 0, -1):
+                    older = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
+                    if older.exists():
+                        older.replace(self._path.with_name(f"{self._path.name}.{number}"))
         self.line(f"--- {title} ---")
 
     def line(self, text: str) -> None:
-        """Append one line."""
+        """Append one line. That a disk is full must not end a migration: then it is lost."""
         content = self.masked(text).encode("utf-8", "replace") + b"\n"
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             try:
                 os.write(descriptor, content)

@@ -6,6 +6,7 @@ drifted is noted as due, and the next run plans the repair.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,6 +23,9 @@ from state.events import Event
 from state.steps import Claim, StepOutcome
 from state.unavailable import StateUnavailable
 
+_AGAIN = 4  # looks that follow the first when some app is coming back
+_PAUSE = 0.25
+
 
 def observe_step(engine: Engine, claim: Claim) -> Work:
     """Observe as a step of a run. When it fails the run goes on: what is not known is left alone."""
@@ -37,12 +41,23 @@ def observe_step(engine: Engine, claim: Claim) -> Work:
 def observe(engine: Engine) -> Mapping[str, AppState]:
     """Observe outside of a run; what drifted from Git is noted, to be looked at by a run soon."""
     states = _observed(engine)
-    unknown = any(state.status == "running" and state.health == "unknown" for state in states.values())
-    # What was started anew, as after a crash, is asked at once, so that it is known to be well again within moments.
-    if unknown and ask_those_due(engine):
-        states = _observed(engine)
+    for _ in range(_AGAIN):
+        # What was started anew, as after a crash, is asked at once, so that it is known to be well within moments. What
+        # a run changes it sees to itself.
+        if not _comes_back(states) or engine.runs.current() is not None:
+            break
+        if ask_those_due(engine):
+            states = _observed(engine)
+        if _comes_back(states):
+            time.sleep(_PAUSE)
+            states = _observed(engine)
     tidy(engine, states)
     return states
+
+
+def _comes_back(states: Mapping[str, AppState]) -> bool:
+    """Whether some app is being started, or runs and was not asked yet."""
+    return any(s.status == "starting" or (s.status, s.health) == ("running", "unknown") for s in states.values())
 
 
 def _observed(engine: Engine) -> Mapping[str, AppState]:

@@ -19,6 +19,11 @@ from state.nodes import Node
 from state.runs import RunUnknown
 from state.steps import Swept
 
+_NEARLY = 0.5
+"""The part of its interval after which a node may look again. What is known is when the last look had ended: a sweep
+that comes a little early by that must not leave out a whole interval.
+"""
+
 
 def sweep(engine: Engine) -> Swept:
     """Look once, and mend what is found."""
@@ -99,4 +104,4 @@ def _notice_nodes(engine: Engine, now: float) -> None:
 
 def to_look_at(nodes: Mapping[str, Node], observed: Mapping[str, float], now: float, every: float) -> Iterable[str]:
     """The nodes that should look again at what they run. Pure."""
-    return [name for name, node in nodes.items() if node.alive and now - observed.get(name, 0.0) >= every * 0.9]
+    return [name for name, node in nodes.items() if node.alive and now - observed.get(name, 0.0) >= every * _NEARLY]

@@ -54,7 +54,8 @@ class Integrity:
         seen = self._seen(applied.name)
         if seen is None or seen.stamp != stamp or seen.folders != _folders(release):
             return True
-        return time.time() - self._path(applied.name).stat().st_mtime >= EVERY
+        (_, looked_at), _ = self._known[applied.name]
+        return time.time() - looked_at / 1e9 >= EVERY
 
     def look(self, applied: Applied) -> str:
         """Compare the app's release with what was built; what is damaged."""

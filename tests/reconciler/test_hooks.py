@@ -332,4 +332,7 @@ def test_a_long_log_is_set_aside_and_what_is_secret_by_its_name_is_masked(
         log.line("abcdefgh s3cretpw blue-and-green")
     files = sorted(path.name for path in (tmp_path / "logs").iterdir())
     assert files == ["web.hook.log", "web.hook.log.1", "web.hook.log.2", "web.hook.log.3"]
+    (tmp_path / "logs" / "web.hook.log").unlink()
+    (tmp_path / "logs" / "web.hook.log").mkdir()
+    log.line("nowhere to put it, and no reason to fail")
     assert "*** *** blue-and-green" in (tmp_path / "logs" / "web.hook.log.1").read_text()

@@ -193,8 +193,8 @@ def test_when_a_node_is_no_longer_waited_for_its_apps_are_placed_anew(bench: Wor
 def test_a_node_that_is_there_looks_again_about_each_interval() -> None:
     nodes = {"n1": Node("n1"), "n2": Node("n2", alive=False)}
     assert list(to_look_at(nodes, {}, 1000.0, 10.0)) == ["n1"]
-    assert list(to_look_at(nodes, {"n1": 991.1}, 1000.0, 10.0)) == []
-    assert list(to_look_at(nodes, {"n1": 991.0}, 1000.0, 10.0)) == ["n1"]
+    assert list(to_look_at(nodes, {"n1": 995.1}, 1000.0, 10.0)) == []
+    assert list(to_look_at(nodes, {"n1": 995.0}, 1000.0, 10.0)) == ["n1"]
 
 
 def test_a_message_is_sent_again_only_when_the_first_was_dropped() -> None:

@@ -114,3 +114,12 @@ def test_an_app_that_never_has_enough_memory_says_when_it_is_tried_again_too() -
     assert explanation == "The upgrade of web to 2.0.0 on n1 failed."
     assert "raise limits.memory" in following
     assert "next try in 10 min" in following
+
+
+def test_a_failed_post_deploy_and_a_closed_window_say_what_follows() -> None:
+    explanation, following = told("synced", "PostDeployFailed")
+    assert explanation == "web 1.0.0 runs as Git says and is healthy; its post_deploy failed."
+    assert "celeriac logs web -p hook" in following
+    explanation, following = told("out_of_sync", "SyncWindow", "held back by a sync window until 2026-01-01T22:00:00Z")
+    assert explanation == "web runs 1.0.0, Git says 2.0.0."
+    assert following == "it is done by itself when the window opens; now with: celeriac sync --force --app web"

@@ -56,3 +56,9 @@ def test_limits_and_hooks_are_read():
     assert LimitsSection().load({"memory": "1GiB", "cpus": 1}) == Limits(2**30, 1.0)
     assert HooksSection().load({"pre_deploy": "a b"}) == Hooks(("a", "b"))
     assert set(refusal(LimitsSection, memory="much", cpus=0)) == {"memory", "cpus"}
+    assert HooksSection().load({"timeout": "10m"}) == Hooks(timeout=600.0)
+    assert refusal(HooksSection, timeout="1h") == {"timeout": ["must be at most 20m"]}
+
+
+def test_a_process_is_not_named_like_the_log_of_hooks():
+    assert "output of hooks" in str(refusal(RunSection, processes={"hook": "a", "web": "b"}))

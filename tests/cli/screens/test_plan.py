@@ -70,3 +70,11 @@ def test_what_is_held_back_and_what_is_wrong_are_told() -> None:
     assert screen.startswith("Nothing to do for aaaaaaaaa: what differs from Git is held back.")
     assert "Held back\n  web: Suspended: until tonight" in screen
     assert "Problems\n  apps/db/app.yaml:2:1: version: is required" in screen
+
+
+def test_what_led_to_a_change_and_its_hooks_are_told() -> None:
+    upgrade = action("upgrade", "web", reason="VersionChanged", hooks=["pre_deploy", "post_deploy"], after=["db"])
+    repair = action("repair", "db", reason="Drift", detail="its environment file was changed", hooks=[])
+    screen = shown(plan_screen(plan(upgrade, repair)), width=160)
+    assert "VersionChanged; runs pre_deploy and post_deploy; after db" in screen
+    assert "Drift: its environment file was changed" in screen
