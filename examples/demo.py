@@ -71,6 +71,8 @@ def prepare(folder: Path) -> Demo:
     known = json.loads(record.read_text(encoding="utf-8"))
     if known["folder"] != str(folder):
         raise MisuseError(f"{folder} was made as {known['folder']}", hint="remove it to begin anew")
+    if known["ports"].keys() != PORTS.keys():
+        raise MisuseError(f"{folder} was made by another version of the demo", hint="remove it to begin anew")
     demo = Demo(folder, known["ports"])
     for app in ("counter", "greeter", "ticker"):
         _repository(folder / "code" / app, versions(EXAMPLES / app))

@@ -162,6 +162,12 @@ def test_demo_that_was_moved_is_refused(made: Any, tmp_path: Path) -> None:
         demo.prepare(moved)
 
 
+def test_demo_of_another_version_is_refused(made: Any) -> None:
+    (made.folder / "demo.json").write_text(json.dumps({"folder": str(made.folder), "ports": {"counter": 8101}}))
+    with pytest.raises(MisuseError, match="another version"):
+        demo.prepare(made.folder)
+
+
 def test_settings_are_the_demos_own_whatever_is_in_the_environment(made: Any, tmp_path: Path) -> None:
     (tmp_path / "celeriac.toml").write_text('repo_url = "https://example.com/live.git"\nredis_url = "redis://live"\n')
     inherited = {
