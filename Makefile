@@ -1,6 +1,6 @@
 CHECKED = celeriac specs sources runtimes reconciler state tasks cli
 
-.PHONY: setup demo bench test
+.PHONY: setup demo bench soak test
 setup: .venv/.ready
 .venv/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	python3 -m venv .venv
@@ -12,6 +12,8 @@ demo: setup
 	.venv/bin/python examples/demo.py
 bench: setup
 	.venv/bin/python -m bench
+soak: setup
+	.venv/bin/python -m bench.soak
 test: setup
 	.venv/bin/ruff check --no-cache .
 	.venv/bin/ruff format --no-cache --check .

@@ -17,7 +17,7 @@ from beside import answer, free_port  # isort: skip - found once bench.place has
 
 _LIMIT = 1.5
 _NAME = "pushed"
-_APP = f"""
+APP = f"""
 import http.server, importlib.metadata, os
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ def measure(scale: Scale) -> Sequence[Row]:
         index.mkdir()
         for version in versions:
             script = f"[console_scripts]\n{_NAME} = {_NAME}:main\n"
-            deploy.wheel(shelf, _NAME, {f"{_NAME}.py": _APP}, scripts=script, version=version)
+            deploy.wheel(shelf, _NAME, {f"{_NAME}.py": APP}, scripts=script, version=version)
         place.environ.update(UV_FIND_LINKS=str(shelf), UV_DEFAULT_INDEX=index.as_uri())
         try:
             place.begin()

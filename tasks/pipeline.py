@@ -130,8 +130,12 @@ def sweep(self: Any) -> str:
 
 
 def _step(task: Any, run: str, step: str, body: Body) -> str:
-    """Do one step; show its phases as Celery states and events while it goes on."""
+    """Do one step; show its phases as Celery states and events while it goes on.
+
+    The states are kept as long as it goes on, too: a result of each step would be a key in Redis for a day.
+    """
     shown: dict[str, str] = {}
+    phases: list[str] = []
 
     def seen(claim: Claim) -> None:
         if claim.step.app:
@@ -139,11 +143,23 @@ def _step(task: Any, run: str, step: str, body: Body) -> str:
 
     def report(phase: str) -> None:
         meta = {**shown, "phase": phase}
+        phases.append(phase)
         try:
             task.update_state(state=phase.upper(), meta=meta)
             task.send_event(f"task-{phase}", **meta)
         except Exception as error:  # noqa: BLE001 - what is shown must not fail what is done; Redis may be away
             _log.warning("phase %s of step %s is not shown: %s", phase, step, type(error).__name__)
 
-    done = perform(engine(), run, step, body, report=report, seen=seen)
+    try:
+        done = perform(engine(), run, step, body, report=report, seen=seen)
+    finally:
+        if phases:
+            _forget(task, step)
     return f"{done.state}: {done.outcome.reason}" if done.outcome and done.outcome.reason else done.state
+
+
+def _forget(task: Any, step: str) -> None:
+    try:
+        task.backend.forget(task.request.id)
+    except Exception as error:  # noqa: BLE001 - it goes by itself within a day
+        _log.warning("the last phase of step %s is not forgotten: %s", step, type(error).__name__)
