@@ -18,6 +18,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers `/` and `/health`, and writes no line per request."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # an answer leaves in one packet
 
     def do_GET(self) -> None:
         """Answer."""
