@@ -201,6 +201,7 @@ def hook_environment(engine: Engine, spec: AppSpec, release: Path, hook: str, ol
         "node": engine.settings.node,
         "release": str(release),
         "home_id": strays.home_id(engine.settings.home),
+        "side": getattr(known, "side", ""),
         "env_file": "",
         "port": getattr(known, "port", 0),
     }

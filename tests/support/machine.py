@@ -1,6 +1,6 @@
 """A whole Celeriac that runs real apps: built by uv from Git repositories of this test, under a real supervisor.
 
-Nothing is fetched from anywhere: uv builds the projects in `examples/` by itself, the others bring a build backend of
+Nothing is fetched from anywhere: uv builds the projects in `apps/` by itself, the others bring a build backend of
 their own. All is on this machine, below one temporary folder, and ended by process id.
 """
 
@@ -20,7 +20,7 @@ from waiting import wait_for
 from runtimes import strays
 from runtimes.supervisord import Supervisor
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+APPS = Path(__file__).resolve().parent / "apps"
 
 # A project that builds itself, and waits for a file named in GATE (where that is a file) before it does.
 _BACKEND = """
@@ -132,8 +132,8 @@ class Machine(Installation):
     # Code
 
     def example(self, name: str) -> None:
-        """A repository of one of the examples, with a tag per version."""
-        for version in sorted((EXAMPLES / name).iterdir()):
+        """A repository of one of the apps in `apps/`, with a tag per version."""
+        for version in sorted((APPS / name).iterdir()):
             files = {
                 path.relative_to(version).as_posix(): path.read_text()
                 for path in version.rglob("*")
