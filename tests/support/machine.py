@@ -1,7 +1,7 @@
 """A whole Celeriac that runs real apps: built by uv from Git repositories of this test, under a real supervisor.
 
-Nothing is fetched from anywhere: uv builds the projects in `apps/` by itself, the others bring a build backend of
-their own. All is on this machine, below one temporary folder, and ended by process id.
+Nothing is fetched from anywhere: uv builds those in `apps/` and the examples by itself, the others bring a build
+backend of their own. All is on this machine, below one temporary folder, and ended by process id.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from runtimes import strays
 from runtimes.supervisord import Supervisor
 
 APPS = Path(__file__).resolve().parent / "apps"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 # A project that builds itself, and waits for a file named in GATE (where that is a file) before it does.
 _BACKEND = """
@@ -132,8 +133,9 @@ class Machine(Installation):
     # Code
 
     def example(self, name: str) -> None:
-        """A repository of one of the apps in `apps/`, with a tag per version."""
-        for version in sorted((APPS / name).iterdir()):
+        """A repository of one of the apps in `apps/`, else of the examples, with a tag per version."""
+        folder = APPS / name if (APPS / name).is_dir() else EXAMPLES / name
+        for version in sorted(folder.iterdir()):
             files = {
                 path.relative_to(version).as_posix(): path.read_text()
                 for path in version.rglob("*")

@@ -1,1 +1,1 @@
-"""Counts its visitors. An app as small as one can be that has something to lose: its count."""
+"""An app of the tests: it says its version, and in its third one that it is ill."""

@@ -1,42 +1,45 @@
-"""The command `counter`: serves on $PORT of this machine until it is told to end."""
+"""The command `counter`: serves on $PORT until it is told to end."""
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from types import FrameType
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from counter.tally import Tally
-from counter.web import application
+from counter.answers import HEALTHY, PATHS
+
+_COUNT = Path("count")  # in the working folder, which upgrades and restarts leave alone
 
 
-class Server(ThreadingMixIn, WSGIServer):
-    """Answers several requests at a time. Those under way are finished when it ends."""
+class Handler(BaseHTTPRequestHandler):
+    wbufsize = 65536
 
-    daemon_threads = False
-    request_queue_size = 128
-
-
-class Handler(WSGIRequestHandler):
-    """Writes no line per request."""
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._answer(200 if HEALTHY else 500, {})
+        elif self.path in PATHS:
+            visitors = 1 + (int(_COUNT.read_text()) if _COUNT.exists() else 0)
+            _COUNT.write_text(str(visitors))
+            found = {"greeting": os.environ.get("GREETING", "hello"), "count": visitors}
+            self._answer(200, {**found, "version": version("counter")})
+        else:
+            self._answer(404, {})
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
+    def _answer(self, status: int, content: dict[str, object]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
 
 def main() -> None:
-    """Serve until TERM."""
-    signal.signal(signal.SIGTERM, _end)
-    port = int(os.environ.get("PORT", "8101"))
-    app = application(Tally(Path("count")), os.environ)
-    with make_server("127.0.0.1", port, app, server_class=Server, handler_class=Handler) as server:
-        print(f"counting on http://127.0.0.1:{port}", flush=True)
-        server.serve_forever()
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)
+    port = int(os.environ["PORT"])
+    print(f"counting on http://127.0.0.1:{port}", flush=True)
+    sys.exit(HTTPServer(("127.0.0.1", port), Handler).serve_forever())

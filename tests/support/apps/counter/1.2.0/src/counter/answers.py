@@ -1,0 +1,2 @@
+PATHS = ("/", "/double")
+HEALTHY = False
