@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from beside import Beside, answer, exposed, free_port
@@ -15,8 +16,11 @@ from traffic import Traffic
 from waiting import is_running, wait_for
 
 from runtimes import blue_green, logs, private_ports
+from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
-from runtimes.blue_green import why_not
+from runtimes.blue_green import BlueGreen, why_not
+from runtimes.health import ProbeResult
+from runtimes.ports import is_open
 from runtimes.process import ProcessRuntime
 from specs.digest import digest
 from specs.model import AppSpec, Health, Run, Upgrade
@@ -132,6 +136,49 @@ def test_a_new_environment_comes_beside_the_old_one_too(place: Beside, runtime: 
     assert (place.home / "apps" / "web" / "env").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_app_whose_port_is_in_its_env_is_restarted(place: Beside, runtime: ProcessRuntime, port: int) -> None:
+    spec = exposed(port, expose=None, health=Health(type="custom", command=("true",)), env={"PORT": str(port)})
+    runtime.deploy(spec)
+    runtime.upgrade(replace(spec, version="2"), "1")
+    wait_for(lambda: is_open(port))
+    assert (answer(port), len(place.pids())) == ("2", 1)
+    ((_, _, told),) = place.told
+    assert (told["by"], told["why"]) == ("restart", "its env says PORT, which only one release can hold; leave it out")
+
+
+def test_a_health_check_that_outlives_its_generation_says_nothing_of_the_next(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    spec = exposed(port)
+    runtime.deploy(spec)
+    other, upgraded = place.runtime(), place.runtime()
+    ask = other._starter.probe  # the upgrade takes place while the answer is on its way
+
+    def slow(applied: Applied, timeout: float | None) -> ProbeResult:
+        result = ask(applied, timeout)
+        upgraded.upgrade(exposed(port, "2"), "1")
+        return result
+
+    other._starter.probe = slow  # type: ignore[method-assign]
+    assert other.check(spec).ok
+    state = runtime.current_state()["web"]
+    assert (state.version, state.health, place.pids()) == ("2", "healthy", [state.pid])
+    assert not (place.home / "apps" / "web" / "blue").exists()
+
+
+def test_a_new_environment_after_a_switch_that_was_cut_off_leaves_one_generation(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    run = replace(exposed(port).run, reload_signal="SIGWINCH")
+    runtime.deploy(exposed(port, run=run))
+    with pytest.MonkeyPatch.context() as cut_off, pytest.raises(KeyboardInterrupt):
+        cut_off.setattr(BlueGreen, "_drain", Mock(side_effect=KeyboardInterrupt))
+        runtime.upgrade(exposed(port, "2", run=run), "1")
+    assert len(place.pids()) == 2
+    state = runtime.reconfigure(exposed(port, "2", env={"COLOUR": "blue"}, run=run))
+    assert place.pids() == [state.pid]
+
+
 def test_apps_without_a_port_overlap(place: Beside, runtime: ProcessRuntime) -> None:
     runtime.deploy(worker("1"))
     state = runtime.upgrade(worker("2"), "1")
@@ -159,6 +206,7 @@ def test_what_keeps_two_releases_apart_is_told_from_the_spec() -> None:
     assert why_not(worker("1")) == ""
     assert "port 9000" in why_not(replace(spec, health=Health(port=9000)))
     assert "PORT" in why_not(replace(spec, env={"PORT": "5000"}))
+    assert "PORT" in why_not(worker("1", env={"PORT": "5000"}))
     assert why_not(replace(spec, health=None)) == ""
 
 
@@ -179,6 +227,19 @@ def test_the_public_port_may_change_and_the_old_one_is_given_up(runtime: Process
     assert answer(other) == "2"
     with pytest.raises(OSError):
         answer(port)
+
+
+def test_a_public_port_that_an_ill_release_asked_for_is_given_up_with_it(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    other = free_port()
+    old = runtime.deploy(exposed(port))
+    with pytest.raises(RuntimeFailure):
+        runtime.upgrade(exposed(other, "2", env={"ILL": "1"}, health=Health(port=other, timeout=1.0, grace=1.0)), "1")
+    with pytest.raises(OSError):
+        answer(other)
+    assert answer(port) == "1"
+    assert runtime.current_state() == {"web": old}
 
 
 def test_only_what_the_new_release_said_is_told_of_its_failure(runtime: ProcessRuntime, home: Path, port: int) -> None:
