@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import patch
 
 import pytest
 from beside import Beside, answer, exposed, free_port
@@ -171,8 +171,7 @@ def test_a_new_environment_after_a_switch_that_was_cut_off_leaves_one_generation
 ) -> None:
     run = replace(exposed(port).run, reload_signal="SIGWINCH")
     runtime.deploy(exposed(port, run=run))
-    with pytest.MonkeyPatch.context() as cut_off, pytest.raises(KeyboardInterrupt):
-        cut_off.setattr(BlueGreen, "_drain", Mock(side_effect=KeyboardInterrupt))
+    with patch.object(BlueGreen, "_drain", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         runtime.upgrade(exposed(port, "2", run=run), "1")
     assert len(place.pids()) == 2
     state = runtime.reconfigure(exposed(port, "2", env={"COLOUR": "blue"}, run=run))

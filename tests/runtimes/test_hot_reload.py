@@ -125,9 +125,7 @@ def test_a_new_version_is_reloaded_into_the_running_process(
     assert not app.heard("upgrade.fallback")
 
 
-def test_an_exposed_app_is_reloaded_behind_its_front_and_led_to_again(
-    runtime: ProcessRuntime, app: HostedApp
-) -> None:
+def test_an_exposed_app_is_reloaded_behind_its_front_and_led_to_again(runtime: ProcessRuntime, app: HostedApp) -> None:
     first = runtime.deploy(app.spec("1.0", expose=Expose(app.port)))
     route = app.home / "front" / "routes" / "shop.json"
     route.unlink()
