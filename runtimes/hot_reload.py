@@ -46,7 +46,7 @@ SETTLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Why the app was not hot reloaded. `said` is false where there was nothing to reload: then nobody needs to know."""
+    """Why the app was not changed as it ran. `said` is false where there was nothing to: then nobody needs to know."""
 
     why: str
     said: bool = True
