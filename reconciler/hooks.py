@@ -189,8 +189,7 @@ class Hooking:
 def hook_environment(engine: Engine, spec: AppSpec, release: Path, hook: str, old_version: str) -> dict[str, str]:
     """The whole environment of a hook: that of a process of the new release, and which hook it is.
 
-    There is no $PORT before the app is live, and no CELERIAC_ENV_FILE, which is still that of the old release. It is of
-    neither generation of the app, so that it does not end with one.
+    There is no $PORT before the app is live, and no CELERIAC_ENV_FILE, which is still that of the old release.
     """
     applied = getattr(engine.runtime, "applied", None)
     known = applied(spec.name) if hook == POST and applied is not None else None
@@ -202,12 +201,12 @@ def hook_environment(engine: Engine, spec: AppSpec, release: Path, hook: str, ol
         "node": engine.settings.node,
         "release": str(release),
         "home_id": strays.home_id(engine.settings.home),
+        "side": getattr(known, "side", ""),
         "env_file": "",
         "port": getattr(known, "port", 0),
-        "side": "",
     }
     env = launch.environment(manifest, spec.env, os.environ, HOOK_LOG)
-    del env["CELERIAC_ENV_FILE"], env["CELERIAC_SIDE"]
+    del env["CELERIAC_ENV_FILE"]
     return {**env, "CELERIAC_HOOK": hook, "CELERIAC_OLD_VERSION": old_version}
 
 
