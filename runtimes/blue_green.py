@@ -40,7 +40,7 @@ from runtimes.node_apps import NodeApps
 from runtimes.observe import all_up
 from runtimes.sides import Side, other
 from runtimes.starting import Starter
-from runtimes.supervisor_rpc import SupervisorError
+from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError
 from runtimes.switching import Switcher
 from specs.appstate import AppState
 from specs.model import AppSpec
@@ -81,7 +81,12 @@ class BlueGreen:
                 self._starter.start(replace(candidate, message=message))
             node.context.report("switching")
             node.store.go_live(spec.name, side)
-        self.settle(spec.name)
+        try:
+            self.settle(spec.name)
+        except SupervisorGoneError:
+            raise
+        except SupervisorError:  # an old one that does not end is observed as drift; the new one is in force and well
+            pass
         return node.state(spec.name)
 
     def settle(self, name: str) -> None:

@@ -18,6 +18,7 @@ from runtimes.blue_green import BlueGreen, why_not
 from runtimes.health import ProbeResult
 from runtimes.ports import is_open
 from runtimes.process import ProcessRuntime
+from runtimes.supervisor_rpc import SupervisorError
 from specs.digest import digest
 from specs.model import AppSpec, Health, Run, Upgrade
 
@@ -171,6 +172,20 @@ def test_a_new_environment_after_a_switch_that_was_cut_off_leaves_one_generation
         runtime.upgrade(exposed(port, "2", run=run), "1")
     assert len(place.pids()) == 2
     state = runtime.reconfigure(exposed(port, "2", env={"COLOUR": "blue"}, run=run))
+    assert place.pids() == [state.pid]
+
+
+def test_an_old_release_that_cannot_be_ended_is_no_reason_to_take_the_new_one_back(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    runtime.deploy(exposed(port))
+    with patch.object(BlueGreen, "end", side_effect=SupervisorError("process 1 cannot be ended")):
+        state = runtime.upgrade(exposed(port, "2"), "1")
+        assert (state.version, state.health, answer(port)) == ("2", "healthy", "2")
+        assert runtime.current_state()["web"].drift == "another release of it was left running beside it"
+        with pytest.raises(RuntimeFailure, match="process 1 cannot be ended"):
+            runtime.deploy(exposed(port, "2"))
+    assert runtime.deploy(exposed(port, "2")).drift == ""
     assert place.pids() == [state.pid]
 
 
