@@ -128,7 +128,7 @@ class Adoption:
         if heir is None:
             inheritance.put_heir(old_folder, Heir(spec.name, old.phase, (old_folder / "data").exists()))
         node.store.put(replace(old, phase="stopped"))
-        node.supervisor.put(spec.name, processes)  # while the old one still runs: it takes a moment
+        node.supervisor.put(spec.name, processes, old.side)  # while the old one still runs: it takes a moment
         node.context.report("stopping")
         node.supervisor.stop(old.name)
         node.supervisor.stop(spec.name)

@@ -34,10 +34,13 @@ from pathlib import Path
 
 from runtimes import connections, logs, releases
 from runtimes.applied import Applied
+from runtimes.front_admin import FrontError
+from runtimes.front_config import Route
 from runtimes.node_apps import NodeApps
 from runtimes.observe import all_up
 from runtimes.sides import Side, other
 from runtimes.starting import Starter
+from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError
 from runtimes.switching import Switcher
 from specs.appstate import AppState
 from specs.model import AppSpec
@@ -72,13 +75,18 @@ class BlueGreen:
     ) -> AppState:
         """Have `spec` in force and healthy, and `applied` until then. When it does not come up, nothing has changed."""
         node, side = self._node, other(applied.side)
-        with self._given_up_whole(spec.name, side):
+        with self._given_up_whole(applied, side):
             with self._switcher.prepared(spec, release, processes, applied, side) as candidate:
                 logs.begin(node.home, spec.name, side, candidate.processes)
                 self._starter.start(replace(candidate, message=message))
             node.context.report("switching")
             node.store.go_live(spec.name, side)
-        self.settle(spec.name)
+        try:
+            self.settle(spec.name)
+        except SupervisorGoneError:
+            raise
+        except SupervisorError:  # an old one that does not end is observed as drift; the new one is in force and well
+            pass
         return node.state(spec.name)
 
     def settle(self, name: str) -> None:
@@ -120,13 +128,16 @@ class BlueGreen:
                 calm_since = time.monotonic()
 
     @contextlib.contextmanager
-    def _given_up_whole(self, name: str, side: Side) -> Iterator[None]:
-        """Whatever goes wrong before the switch, nothing of the new generation stays."""
+    def _given_up_whole(self, old: Applied, side: Side) -> Iterator[None]:
+        """Whatever goes wrong before the switch, nothing of the new generation stays, nor the port it asked for."""
         try:
             yield
         except Exception:
-            if self._node.store.live_side(name) != side:
-                self.end(name, side)
+            if self._node.store.live_side(old.name) != side:
+                self.end(old.name, side)
+                route = Route(old.expose.port, old.expose.host) if old.expose is not None else None
+                with contextlib.suppress(FrontError, SupervisorError):  # what went wrong first is what is told
+                    self._node.front.settle(old.name, route)
             raise
 
 
@@ -134,10 +145,10 @@ def why_not(spec: AppSpec) -> str:
     """Why two releases of `spec` cannot run at the same time; empty when they can. Pure."""
     health = spec.health
     asked = health.port if health is not None and health.type != "custom" else 0
-    if spec.expose is None:
-        return f"its health check asks port {asked}, which only one release can hold; expose it" if asked else ""
     if "PORT" in spec.env:
         return "its env says PORT, which only one release can hold; leave it out"
+    if spec.expose is None:
+        return f"its health check asks port {asked}, which only one release can hold; expose it" if asked else ""
     if asked and asked != spec.expose.port:
         return f"its health check asks port {asked}, which only one release can hold; ask {spec.expose.port}"
     return ""

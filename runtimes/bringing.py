@@ -39,31 +39,38 @@ class Bringer:
         self._hot_reload = HotReload(node, starter)
         self._reconfiguring = Reconfiguring(node, starter)
 
-    def bring(self, spec: AppSpec) -> AppState:
-        """Have `spec` running and healthy: build beside what runs, then by its strategy; see `_restart`."""
+    def bring(self, spec: AppSpec, unchanged: Fallback | None = None) -> AppState:
+        """Have `spec` running and healthy: build beside what runs, then by its strategy; see `_restart`.
+
+        `unchanged` says why its environment could not be given to the running process, where that was tried.
+        """
         node, switcher = self._node, self._switcher
         self.settle(spec.name)
         applied = node.applied(spec.name)
         if applied is not None and self.goes_on(spec, applied):
             return node.state(spec.name)
         release, processes = switcher.build(spec, applied)
+        tried: str = spec.upgrade.strategy
         instead = None
-        if applied is not None and spec.upgrade.strategy == "hot_reload":
+        if applied is not None and tried == "hot_reload":
             instead = self._hot_reload.bring(spec, applied, release, processes)
             if instead is None:
+                node.front.settle(spec.name, node.route(spec))
                 return node.state(spec.name)
+        if unchanged is not None and unchanged.said:
+            tried, instead = "config_change", unchanged
         switcher.refuse_taken_ports(spec, wait=False)
         routed = switcher.refuse_taken_route(spec)
         beside = applied if spec.upgrade.strategy != "restart" and self._blue_green.can(applied) else None
         hindered = why_not(spec) if routed else "until now the app itself had the port that it is to be exposed by"
         if beside is not None and not hindered:
-            message = self._tell(spec, "hot_reload", instead, by="blue_green") if instead is not None else ""
+            message = self._tell(spec, tried, instead, by="blue_green") if instead is not None else ""
             state = self._blue_green.bring(spec, beside, release, processes, message)
             node.front.settle(spec.name, node.route(spec))
             return state
         if instead is None and beside is not None:
             instead = Fallback(hindered)
-        message = self._tell(spec, spec.upgrade.strategy, instead) if instead is not None else ""
+        message = self._tell(spec, tried, instead) if instead is not None else ""
         return self._restart(spec, applied, release, processes, message)
 
     def settle(self, name: str) -> None:
@@ -103,6 +110,8 @@ class Bringer:
         if node.damaged(applied):
             return False
         wanted = described(applied, spec)
+        if applied.phase == "failed":  # its message tells of what is over
+            wanted = replace(wanted, message="")
         node.context.report("probing")
         age = time.time() - max(info.started for info in processes.values())
         grace = spec.health.grace if spec.health else STARTS_SECONDS * 2
@@ -129,16 +138,13 @@ class Bringer:
                 return False
         return True
 
-    def reconfigure(self, spec: AppSpec, applied: Applied) -> bool:
-        """Have the running app take its new environment over; false when it must be restarted instead."""
+    def reconfigure(self, spec: AppSpec, applied: Applied) -> Fallback | None:
+        """Have the running app take its new environment over; or say why it is to be brought to it by `bring`."""
         if not applied.app:
-            return self.signal(spec, applied)
+            return None if self.signal(spec, applied) else Fallback("it did not take the signal", said=False)
         if self.goes_on(spec, applied):
-            return True
-        instead = self._reconfiguring.bring(spec, applied)
-        if instead is not None:
-            self._tell(spec, "config_change", instead)
-        return instead is None
+            return None
+        return self._reconfiguring.bring(spec, applied)
 
     def _tell(self, spec: AppSpec, strategy: str, instead: Fallback, by: str = "restart") -> str:
         """Tell that something else is done than the strategy says; the app's message about it."""

@@ -19,6 +19,7 @@ from runtimes.launch import expand, program
 from specs.appstate import HealthStatus
 from specs.model import AppSpec, Health
 
+_BRIEF = 0.2
 _LOOK = 0.05  # seconds between two looks at whether it crashed
 
 _CHECK = """
@@ -96,6 +97,7 @@ def wait_healthy(
     """
     began = time.monotonic()
     look_next = began
+    said = ""
     while True:
         if cancelled():
             raise Superseded("a newer desired state waits")
@@ -106,12 +108,15 @@ def wait_healthy(
             if problem:
                 return ProbeResult(False, problem)
         asked = time.monotonic()
-        result = ask(max(began + grace - asked, 0.05))
+        left = max(began + grace - asked, 0.05)
+        result = ask(left)
         if result.ok:
             return result
+        if left > _BRIEF or not said:  # one that the end of the grace cut short says nothing of the app
+            said = result.message
         pause = pause_after(time.monotonic() - began, time.monotonic() - asked)
         if time.monotonic() + pause > began + grace:
-            return ProbeResult(False, f"not healthy within {grace:g}s: {result.message}", result.seconds)
+            return ProbeResult(False, f"not healthy within {grace:g}s: {said}", result.seconds)
         time.sleep(pause)
 
 

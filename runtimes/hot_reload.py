@@ -46,14 +46,10 @@ SETTLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Why the app was not hot reloaded. `said` is false where there was nothing to reload: then nobody needs to know.
-
-    `spoiled`: the process no longer runs the old release as it did, so there is nothing to keep beside a new one.
-    """
+    """Why the app was not changed as it ran. `said` is false where there was nothing to: then nobody needs to know."""
 
     why: str
     said: bool = True
-    spoiled: bool = False
 
 
 def why_not(
@@ -136,7 +132,7 @@ class HotReload:
             with HostClient(Path(applied.env_file).parent, MAIN, processes[MAIN].pid) as host:
                 return self._with(host, spec, applied, release, commands, processes)
         except HostGone as error:
-            return Fallback(f"the host process: {error}", spoiled=True)
+            return Fallback(f"the host process: {error}")
         except OSError as error:
             return Fallback(f"a release cannot be read: {error.strerror or type(error).__name__}")
 
@@ -188,7 +184,7 @@ class HotReload:
             )
         except (HostRefused, HostGone) as refused:
             self._put_back(applied, env)
-            return Fallback(str(refused), spoiled=isinstance(refused, HostGone))
+            return Fallback(str(refused))
         host.ask("resume")
         held = time.monotonic() - suspended
         self._tell(spec, str(status["version"]), done, held, suspended - began)
@@ -196,7 +192,7 @@ class HotReload:
         grace = min(spec.health.grace, SETTLE_SECONDS) if spec.health else SETTLE_SECONDS
         result = self._starter.wait(wanted, grace)
         if not result.ok:
-            return Fallback(f"reloaded, but {result.message}", spoiled=True)
+            return Fallback(f"reloaded, but {result.message}")
         self._starter.proved(wanted)
         return None
 

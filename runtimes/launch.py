@@ -127,8 +127,11 @@ def marked_pids(marks: Iterable[str]) -> list[int]:
     return found
 
 
-def main(app_folder: str, process: str, side: str) -> None:
-    """Become `process` of the app in `app_folder`; returns only by SystemExit, which tells why."""
+def main(app_folder: str, process: str, side: str = "blue") -> None:
+    """Become `process` of the app in `app_folder`; returns only by SystemExit, which tells why.
+
+    A supervisor's file of an older Celeriac names no side (`runtimes.older_homes`).
+    """
     folder = os.path.join(app_folder, side)  # noqa: PTH118
     manifest = _read(folder, "applied.json")
     env = _read(folder, "env")

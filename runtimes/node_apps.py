@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from runtimes import strays
+from runtimes import older_homes, strays
 from runtimes.applied import Applied, AppliedStore
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.files import LockTimeoutError, is_app_name, locked
@@ -35,6 +35,7 @@ class NodeApps:
         self.context = context
         self.home = context.home
         self.store = AppliedStore(self.home)
+        older_homes.take_over(self.home, self.store)
         self.supervisor = Supervisor(self.home, apps=self._wanted)
         self.observer = Observer(self.home, self.store, self.supervisor)
         self.front = Front(self.home, self.supervisor)

@@ -6,6 +6,7 @@ with one call of the supervisor, and reads again only what changed since the las
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -281,11 +282,14 @@ class Observer:
         return seen[1]
 
     def put_record(self, name: str, record: HealthRecord, side: Side | None = None) -> None:
-        """Remember what a health check found; nothing is written when it is what is known already."""
-        if side not in (None, self._store.live_side(name)):
+        """Remember what a health check found; nothing is written when it is what is known already.
+
+        Nothing, either, of a generation that is gone.
+        """
+        if side in (None, self._store.live_side(name)) and self.record(name) == record:
+            return
+        with contextlib.suppress(FileNotFoundError):
             write_atomic(Path(self._record_path(name, side)), msgspec.json.encode(record))
-        elif self.record(name) != record:
-            write_atomic(Path(self._record_path(name)), msgspec.json.encode(record))
 
     def stamped(self, app: str, info: ProcessInfo) -> str:
         """The digest that a living process was started with; empty when it cannot be told."""

@@ -35,6 +35,7 @@ from runtimes.bringing import Bringer
 from runtimes.files import is_app_name
 from runtimes.front_admin import FrontError
 from runtimes.health import ProbeResult
+from runtimes.hot_reload import Fallback
 from runtimes.isolation import refuse_isolation
 from runtimes.memory_watch import MemoryWatch
 from runtimes.node_apps import NodeApps
@@ -87,12 +88,16 @@ class ProcessRuntime:
         wanted = digest(spec)
         if applied is None or applied.parts.release != wanted.release or not (spec.run.reload_signal or applied.app):
             return self._bring(spec)
+        instead = None
         with self._node.changing(spec.name, "reconfigure"):
             self.supervisor.ensure_running()
+            self._bringer.settle(spec.name)
             applied = self.applied(spec.name)
-            if applied is not None and self._bringer.reconfigure(spec, applied):
-                return self._node.state(spec.name)
-        return self._bring(spec)
+            if applied is not None:
+                instead = self._bringer.reconfigure(spec, applied)
+                if instead is None:
+                    return self._node.state(spec.name)
+        return self._bring(spec, instead)
 
     def remove(self, name: str) -> None:
         """Stop the app and forget it. Its releases, data and logs stay; see `sources.releases` for the pruning."""
@@ -170,6 +175,7 @@ class ProcessRuntime:
                 message="" if result.ok else result.message,
                 passed=result.ok or known.passed,
             ),
+            applied.side,  # by now another one may be in force
         )
         return result
 
@@ -235,9 +241,9 @@ class ProcessRuntime:
         """What is applied of every app."""
         return self.store.all()
 
-    def _bring(self, spec: AppSpec) -> AppState:
+    def _bring(self, spec: AppSpec, unchanged: Fallback | None = None) -> AppState:
         refuse_isolation(spec, self.isolations, "process")
         with self._node.changing(spec.name, "start", *self._adoption.concerned(spec.name)):
             self.supervisor.ensure_running()
             self._adoption.settle(spec.name)
-            return self._bringer.bring(spec)
+            return self._bringer.bring(spec, unchanged)

@@ -46,16 +46,16 @@ class Reconfiguring:
                     return Fallback("it has no config_change", said=False)
                 changed = self._change(host, spec, applied, bool(status["config_change"]))
         except HostGone as error:
-            return Fallback(f"the host process: {error}", spoiled=True)
+            return Fallback(f"the host process: {error}")
         except HostRefused as refused:
             return Fallback(str(refused))
         grace = spec.health.grace if spec.health else STARTS_SECONDS * 2
         after = node.processes(applied)
         if identities(after) != identities(processes):
-            return Fallback("its process ended", spoiled=True)
+            return Fallback("its process ended")
         result = self._starter.wait(changed, grace)
         if not result.ok:
-            return Fallback(f"reconfigured, but {result.message}", spoiled=True)
+            return Fallback(f"reconfigured, but {result.message}")
         self._starter.proved(replace(changed, reloaded=identities(after)))
         return None
 

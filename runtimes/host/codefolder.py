@@ -1,6 +1,6 @@
 """The link that all code of a hosted app is imported through, and which files behind it are the app's own.
 
-    <home>/apps/<app>/run/<process>.code -> <home>/apps/<app>/releases/<id>
+    <home>/apps/<app>/<side>/run/<process>.code -> <home>/apps/<app>/releases/<id>
 
 Every `__file__` and every entry of `sys.path` goes through the link, so that another release can be put under a running
 process in one step: modules that are not reloaded find their templates and their siblings where they always were, and a

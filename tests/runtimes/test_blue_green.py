@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from beside import Beside, answer, exposed, free_port
 from traffic import Traffic
 from waiting import is_running, wait_for
 
-from runtimes import blue_green, logs, private_ports
+from runtimes import blue_green, logs
+from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
-from runtimes.blue_green import why_not
+from runtimes.blue_green import BlueGreen, why_not
+from runtimes.health import ProbeResult
+from runtimes.ports import is_open
 from runtimes.process import ProcessRuntime
+from runtimes.supervisor_rpc import SupervisorError
 from specs.digest import digest
 from specs.model import AppSpec, Health, Run, Upgrade
 
@@ -132,6 +133,62 @@ def test_a_new_environment_comes_beside_the_old_one_too(place: Beside, runtime: 
     assert (place.home / "apps" / "web" / "env").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_app_whose_port_is_in_its_env_is_restarted(place: Beside, runtime: ProcessRuntime, port: int) -> None:
+    spec = exposed(port, expose=None, health=Health(type="custom", command=("true",)), env={"PORT": str(port)})
+    runtime.deploy(spec)
+    runtime.upgrade(replace(spec, version="2"), "1")
+    wait_for(lambda: is_open(port))
+    assert (answer(port), len(place.pids())) == ("2", 1)
+    ((_, _, told),) = place.told
+    assert (told["by"], told["why"]) == ("restart", "its env says PORT, which only one release can hold; leave it out")
+
+
+def test_a_health_check_that_outlives_its_generation_says_nothing_of_the_next(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    spec = exposed(port)
+    runtime.deploy(spec)
+    other, upgraded = place.runtime(), place.runtime()
+    ask = other._starter.probe  # the upgrade takes place while the answer is on its way
+
+    def slow(applied: Applied, timeout: float | None) -> ProbeResult:
+        result = ask(applied, timeout)
+        upgraded.upgrade(exposed(port, "2"), "1")
+        return result
+
+    other._starter.probe = slow  # type: ignore[method-assign]
+    assert other.check(spec).ok
+    state = runtime.current_state()["web"]
+    assert (state.version, state.health, place.pids()) == ("2", "healthy", [state.pid])
+    assert not (place.home / "apps" / "web" / "blue").exists()
+
+
+def test_a_new_environment_after_a_switch_that_was_cut_off_leaves_one_generation(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    run = replace(exposed(port).run, reload_signal="SIGWINCH")
+    runtime.deploy(exposed(port, run=run))
+    with patch.object(BlueGreen, "_drain", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        runtime.upgrade(exposed(port, "2", run=run), "1")
+    assert len(place.pids()) == 2
+    state = runtime.reconfigure(exposed(port, "2", env={"COLOUR": "blue"}, run=run))
+    assert place.pids() == [state.pid]
+
+
+def test_an_old_release_that_cannot_be_ended_is_no_reason_to_take_the_new_one_back(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    runtime.deploy(exposed(port))
+    with patch.object(BlueGreen, "end", side_effect=SupervisorError("process 1 cannot be ended")):
+        state = runtime.upgrade(exposed(port, "2"), "1")
+        assert (state.version, state.health, answer(port)) == ("2", "healthy", "2")
+        assert runtime.current_state()["web"].drift == "another release of it was left running beside it"
+        with pytest.raises(RuntimeFailure, match="process 1 cannot be ended"):
+            runtime.deploy(exposed(port, "2"))
+    assert runtime.deploy(exposed(port, "2")).drift == ""
+    assert place.pids() == [state.pid]
+
+
 def test_apps_without_a_port_overlap(place: Beside, runtime: ProcessRuntime) -> None:
     runtime.deploy(worker("1"))
     state = runtime.upgrade(worker("2"), "1")
@@ -159,6 +216,7 @@ def test_what_keeps_two_releases_apart_is_told_from_the_spec() -> None:
     assert why_not(worker("1")) == ""
     assert "port 9000" in why_not(replace(spec, health=Health(port=9000)))
     assert "PORT" in why_not(replace(spec, env={"PORT": "5000"}))
+    assert "PORT" in why_not(worker("1", env={"PORT": "5000"}))
     assert why_not(replace(spec, health=None)) == ""
 
 
@@ -179,6 +237,19 @@ def test_the_public_port_may_change_and_the_old_one_is_given_up(runtime: Process
     assert answer(other) == "2"
     with pytest.raises(OSError):
         answer(port)
+
+
+def test_a_public_port_that_an_ill_release_asked_for_is_given_up_with_it(
+    place: Beside, runtime: ProcessRuntime, port: int
+) -> None:
+    other = free_port()
+    old = runtime.deploy(exposed(port))
+    with pytest.raises(RuntimeFailure):
+        runtime.upgrade(exposed(other, "2", env={"ILL": "1"}, health=Health(port=other, timeout=1.0, grace=1.0)), "1")
+    with pytest.raises(OSError):
+        answer(other)
+    assert answer(port) == "1"
+    assert runtime.current_state() == {"web": old}
 
 
 def test_only_what_the_new_release_said_is_told_of_its_failure(runtime: ProcessRuntime, home: Path, port: int) -> None:
@@ -261,170 +332,6 @@ def test_stopping_all_apps_stops_the_front_and_what_was_left_over_too(
     assert answer(port) == "1"
     state = place.runtime().deploy(exposed(port))
     assert place.pids() == [state.pid]
-
-
-# Whatever dies
-
-
-@pytest.fixture(scope="module")
-def lasting() -> Iterator[tuple[Beside, int, list[str]]]:
-    """A home for several tests, of which each leaves the app running: the place, the port and the version."""
-    with tempfile.TemporaryDirectory(prefix="clr-", dir="/tmp") as folder:
-        place, port = Beside(Path(folder) / "home"), free_port()
-        place.home.mkdir()
-        try:
-            place.runtime().deploy(exposed(port, "1"))
-            yield place, port, ["1"]
-        finally:
-            place.end()
-
-
-STEPS = [
-    ("runtimes.switching:Switcher.build", "after", 1, "old"),
-    ("runtimes.private_ports:_take", "after", 1, "old"),
-    ("runtimes.applied:AppliedStore.put", "after", 1, "old"),
-    ("runtimes.applied:AppliedStore.put_env", "after", 1, "old"),
-    ("runtimes.supervisord:Supervisor.put", "after", 1, "old"),
-    ("runtimes.supervisord:Supervisor.start", "after", 1, "old"),
-    ("runtimes.starting:Starter.wait", "after", 1, "old"),
-    ("runtimes.applied:AppliedStore.put_upstream", "after", 2, "old"),
-    ("runtimes.applied:AppliedStore.go_live", "before", 1, "old"),
-    ("runtimes.files:os.symlink", "after", 1, "old"),
-    ("runtimes.applied:AppliedStore.go_live", "after", 1, "new"),
-    ("runtimes.releases:switch_current", "after", 1, "new"),
-    ("runtimes.blue_green:BlueGreen._drain", "before", 1, "new"),
-    ("runtimes.blue_green:BlueGreen._drain", "after", 1, "new"),
-    ("runtimes.supervisord:Supervisor.stop", "after", 1, "new"),
-    ("runtimes.applied:AppliedStore.drop_side", "after", 1, "new"),
-    ("runtimes.front:Front.settle", "after", 1, "new"),
-]
-
-
-@pytest.mark.parametrize(("function", "when", "nth", "in_force"), STEPS)
-def test_whoever_is_killed_at_a_switch_the_next_one_ends_with_one_generation(
-    lasting: tuple[Beside, int, list[str]], function: str, when: str, nth: int, in_force: str
-) -> None:
-    place, port, version = lasting
-    old, new = version[0], str(int(version[0]) + 1)
-    before = place.pids()
-    place.killed_at(port, old, new, function, when, nth)
-    assert answer(port) == (new if in_force == "new" else old)
-    runtime = place.runtime()
-    left = place.pids()
-    observed = runtime.current_state()["web"]
-    assert observed.version == (new if in_force == "new" else old)
-    beside = place.home / "apps" / "web"
-    if sum((beside / side).is_dir() for side in ("blue", "green")) > 1:
-        assert (observed.status, observed.message.endswith(": to be restored")) == ("failed", True)
-    state = runtime.upgrade(exposed(port, new), old)
-    version[0] = new
-    assert answer(port) == state.version == new
-    assert (state.status, state.health) == ("running", "healthy")
-    assert place.pids() == [state.pid]
-    if in_force == "new":
-        assert state.pid in left  # it was not started again
-    assert state.pid not in before
-    assert runtime.current_state() == {"web": state}
-    assert sum((beside / side).is_dir() for side in ("blue", "green")) == 1
-    assert not list(beside.glob("*.tmp"))
-    assert place.runtime().upgrade(exposed(port, new), old) == state
-
-
-def test_taking_back_an_upgrade_that_was_killed_restarts_nothing(lasting: tuple[Beside, int, list[str]]) -> None:
-    place, port, version = lasting
-    old, new = version[0], str(int(version[0]) + 1)
-    before = place.pids()
-    place.killed_at(port, old, new, "runtimes.applied:AppliedStore.go_live", "before")
-    assert len(place.pids()) == 2
-    state = place.runtime().deploy(exposed(port, old))
-    assert place.pids() == before == [state.pid]
-    assert place.runtime().current_state() == {"web": state}
-
-
-@pytest.mark.parametrize(
-    ("victim", "phase"),
-    [
-        *(("supervisor", phase) for phase in ("starting", "probing", "switching", "draining")),
-        *(("front", phase) for phase in ("probing", "draining")),
-        *(("old", phase) for phase in ("probing", "draining")),
-        *(("new", phase) for phase in ("probing", "switching", "draining")),
-    ],
-)
-def test_whatever_is_killed_during_a_switch_the_next_one_ends_with_one_generation(
-    lasting: tuple[Beside, int, list[str]], victim: str, phase: str
-) -> None:
-    place, port, version = lasting
-    old, new = version[0], str(int(version[0]) + 1)
-    running = place.pids()
-
-    def kill(now: str) -> None:
-        if now != phase:
-            return
-        pids = {
-            "supervisor": lambda: [int((place.home / "supervisor" / "supervisord.pid").read_text())],
-            "front": lambda: place.pids("@front"),
-            "old": lambda: running,
-            "new": lambda: [pid for pid in place.pids() if pid not in running],
-        }[victim]()
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-            wait_for(lambda pid=pid: not is_running(pid))  # type: ignore[misc]
-
-    place.on_phase = kill
-    try:
-        place.runtime().upgrade(exposed(port, new), old)
-    except RuntimeFailure as error:
-        assert victim in {"supervisor", "front", "new"}, error  # noqa: PT017 - which of them is of interest
-    finally:
-        place.on_phase = lambda phase: None
-    runtime = place.runtime()
-    runtime.revive()
-    state = runtime.upgrade(exposed(port, new), old)
-    version[0] = new
-    assert answer(port) == new
-    assert place.pids() == [state.pid]
-    assert len(place.pids("@front")) == 1
-    assert runtime.current_state() == {"web": state}
-
-
-def test_a_supervisor_that_died_brings_back_what_is_in_force_and_the_front(
-    lasting: tuple[Beside, int, list[str]],
-) -> None:
-    place, port, version = lasting
-    runtime = place.runtime()
-    os.kill(int((place.home / "supervisor" / "supervisord.pid").read_text()), signal.SIGKILL)
-    wait_for(lambda: not runtime.supervisor.running())
-    runtime.revive()
-    wait_for(lambda: bool(place.pids("@front")) and bool(place.pids()))
-    assert answer(port) == version[0]
-    assert (len(place.pids()), len(place.pids("@front"))) == (1, 1)
-
-
-def _version(pid: int) -> str:
-    """The version that a process was started as; empty while it is not the app yet."""
-    environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return next((one.decode().partition("=")[2] for one in environ if one.startswith(b"CELERIAC_VERSION=")), "")
-
-
-def test_a_crash_of_either_generation_brings_back_the_right_release(lasting: tuple[Beside, int, list[str]]) -> None:
-    place, port, version = lasting
-    old, new = version[0], str(int(version[0]) + 1)
-    place.killed_at(port, old, new, "runtimes.applied:AppliedStore.go_live", "before")
-    pids = place.pids()
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: len(place.pids()) == 2 and not set(pids) & set(place.pids()))
-    assert answer(port) == old
-    wait_for(lambda: {_version(pid) for pid in place.pids()} == {old, new})
-    place.runtime().deploy(exposed(port, old))
-
-
-def test_no_port_is_kept_by_what_is_gone(lasting: tuple[Beside, int, list[str]]) -> None:
-    place, _, _ = lasting
-    manifests = place.home / "apps" / "web"
-    owners = {path: path.read_text() for path in private_ports.folder().iterdir() if path.name.isdigit()}
-    mine = [int(path.name) for path, owner in owners.items() if owner.startswith(str(manifests))]
-    assert len([one for one in mine if private_ports._has(Path(owners[private_ports.folder() / str(one)]), one)]) == 1
 
 
 def test_a_build_that_fails_leaves_everything_alone(place: Beside, runtime: ProcessRuntime, port: int) -> None:

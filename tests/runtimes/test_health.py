@@ -57,3 +57,12 @@ def test_after_its_grace_it_is_said_what_was_wrong_last() -> None:
 def test_what_is_no_longer_wanted_is_given_up() -> None:
     with pytest.raises(Superseded):
         wait_healthy(lambda left: ProbeResult(True), grace=30, crashed=lambda: "", cancelled=lambda: True)
+
+
+def test_a_probe_that_the_end_of_the_wait_cut_short_does_not_hide_what_was_wrong() -> None:
+    def ask(left: float) -> ProbeResult:
+        time.sleep(0.05)
+        return ProbeResult(False, "no table" if left > 0.2 else "took too long")
+
+    result = wait_healthy(ask, grace=0.5, crashed=lambda: "")
+    assert result.message == "not healthy within 0.5s: no table"

@@ -26,7 +26,7 @@ from runtimes.process import ProcessRuntime
 from runtimes.release_facts import ReleaseFacts, read_facts
 from runtimes.releases import read_current
 from specs.digest import digest
-from specs.model import AppSpec, Health, Hooks, Limits, Run, Upgrade
+from specs.model import AppSpec, Expose, Health, Hooks, Limits, Run, Upgrade
 
 # The decision
 
@@ -122,6 +122,16 @@ def test_a_new_version_is_reloaded_into_the_running_process(
     assert (applied.phase, applied.previous.version) == ("running", "1.0")
     assert [event["modules"] for event in app.heard("code.load")] == [["shop.answers", "shop.web"]]
     assert not app.heard("code.purge")
+    assert not app.heard("upgrade.fallback")
+
+
+def test_an_exposed_app_is_reloaded_behind_its_front_and_led_to_again(runtime: ProcessRuntime, app: HostedApp) -> None:
+    first = runtime.deploy(app.spec("1.0", expose=Expose(app.port)))
+    route = app.home / "front" / "routes" / "shop.json"
+    route.unlink()
+    state = runtime.upgrade(app.spec("1.1", expose=Expose(app.port)), "1.0")
+    assert (app.get()["version"], app.get()["pid"], state.pid) == ("1.1", first.pid, first.pid)
+    assert (route.exists(), state.drift, runtime.current_state()["shop"]) == (True, "", state)
     assert not app.heard("upgrade.fallback")
 
 

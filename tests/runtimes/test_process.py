@@ -101,6 +101,21 @@ def test_a_new_version_that_is_ill_can_be_rolled_back(runtime: ProcessRuntime, p
     assert answer(port)["version"] == "1.0.0"
 
 
+def test_what_an_app_failed_of_is_not_told_of_it_once_it_is_well(
+    runtime: ProcessRuntime, home: Path, port: int
+) -> None:
+    (home / "apps" / "web" / "data").mkdir(parents=True)
+    ill = home / "apps" / "web" / "data" / "ill"
+    ill.touch()
+    spec = web(port, health=Health(port=port, path="/", timeout=2.0, grace=1.0))
+    with pytest.raises(RuntimeFailure):
+        runtime.deploy(spec)
+    failed = runtime.current_state()["web"]
+    ill.unlink()
+    state = runtime.deploy(spec)
+    assert (state.pid, state.status, state.health, state.message) == (failed.pid, "running", "healthy", "")
+
+
 def test_a_removed_app_leaves_no_process_and_may_be_removed_twice(
     runtime: ProcessRuntime, home: Path, port: int
 ) -> None:

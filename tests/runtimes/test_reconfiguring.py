@@ -18,7 +18,7 @@ from waiting import wait_for
 from runtimes import strays
 from runtimes.process import ProcessRuntime
 from specs.digest import digest
-from specs.model import Run
+from specs.model import Expose, Run
 
 HOOK = "def config_change(changed, new, removed):\n    state.hooks.append([changed, new, removed])\n"
 
@@ -104,6 +104,19 @@ def test_a_hook_that_cannot_is_followed_by_a_restart_and_an_event(
     (event,) = app.heard("upgrade.fallback")
     assert event["why"].startswith(why)
     assert (event["strategy"], event["by"]) == ("config_change", "restart")
+
+
+def test_a_hook_that_cannot_is_followed_by_what_the_strategy_falls_back_to(
+    runtime: ProcessRuntime, app: HostedApp
+) -> None:
+    app.files["1.0"] = shop("1.0", shop__web=ASGI + HOOK + "    raise ValueError('no')\n")
+    first = runtime.deploy(app.spec("1.0", expose=Expose(app.port), env={"GREETING": "hello"}))
+    state = runtime.reconfigure(app.spec("1.0", expose=Expose(app.port), env={"GREETING": "hi"}))
+    assert (app.get()["greeting"], state.pid == first.pid) == ("hi", False)
+    (event,) = app.heard("upgrade.fallback")
+    assert (event["strategy"], event["by"]) == ("config_change", "blue_green")
+    assert state.message.startswith("upgraded beside itself, since it could not be reconfigured as it ran: ValueError")
+    assert [process.pid for process in strays.find(app.home, "shop")] == [state.pid]
 
 
 def test_new_code_and_environment_come_together(runtime: ProcessRuntime, app: HostedApp) -> None:
