@@ -63,9 +63,10 @@ def _comes_back(states: Mapping[str, AppState]) -> bool:
 def _observed(engine: Engine) -> Mapping[str, AppState]:
     """Look, and tell what is news."""
     node = engine.settings.node
-    before = engine.live.node(node)
-    states, news = look(engine)
-    if news:
+    states, began = _seen(engine)
+    # Read only where it is told of, and before it is replaced.
+    before = engine.live.node(node) if engine.live.is_news(node, states) else states
+    if engine.live.replace(node, states, engine.clock(), began):
         _tell_changes(engine, before, states, _changed_by_us(engine, before, states))
         if engine.runs.current() is None:
             _note_drift(engine, node)
@@ -76,6 +77,12 @@ def _observed(engine: Engine) -> Mapping[str, AppState]:
 
 def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
     """See what runs and remember it; whether that is news."""
+    states, began = _seen(engine)
+    return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
+
+
+def _seen(engine: Engine) -> tuple[dict[str, AppState], float]:
+    """What runs, and since when that was looked at."""
     runtime, began = engine.runtime, engine.clock()
     revive = getattr(runtime, "revive", None)
     if revive is not None and getattr(runtime, "all_applied", dict)():
@@ -84,7 +91,7 @@ def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
     states = runtime.current_state()
     if engine.settings.node not in engine.live.observed():
         remember(engine, states)
-    return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
+    return states, began
 
 
 def _tell_overruns(engine: Engine) -> None:
