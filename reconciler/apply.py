@@ -142,7 +142,9 @@ def _roll_back(
             spec.name, error.step, message, output=why.output or error.output, reason="RollbackFailed", hint=error.hint
         )
         return attempt.failed(
-            both, _observed(engine, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
+            both,
+            _observed(engine, spec.name),
+            also=(_ended(start, engine.clock(), "failed", attempt.verdict(error).message),),
         )
     return attempt.rolled_back(state, why, spec.version, also=(_ended(start, engine.clock(), "ok"),))
 

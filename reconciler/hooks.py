@@ -202,6 +202,7 @@ def hook_environment(engine: Engine, spec: AppSpec, release: Path, hook: str, ol
         "release": str(release),
         "home_id": strays.home_id(engine.settings.home),
         "env_file": "",
+        "side": getattr(known, "side", ""),
         "port": getattr(known, "port", 0),
     }
     env = launch.environment(manifest, spec.env, os.environ, HOOK_LOG)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from celeriac.errors import CeleriacError
 from reconciler.check import ask_those_due
 from reconciler.engine import Engine
 from reconciler.known import policy_for
+from reconciler.masking import masked
 from reconciler.planning import plan
 from reconciler.remember import remember
 from reconciler.tidy import tidy
@@ -88,7 +90,10 @@ def _seen(engine: Engine) -> tuple[dict[str, AppState], float]:
     if revive is not None and getattr(runtime, "all_applied", dict)():
         revive()
     _tell_overruns(engine)
-    states = runtime.current_state()
+    states = {
+        name: replace(state, message=masked(engine, state.message, state.digest)) if state.message else state
+        for name, state in runtime.current_state().items()
+    }
     if engine.settings.node not in engine.live.observed():
         remember(engine, states)
     return states, began

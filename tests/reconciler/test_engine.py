@@ -54,7 +54,7 @@ def test_a_server_that_was_installed_beside_an_app_is_told(
     monkeypatch.setenv("UV_OFFLINE", "1")
     for name in ("hypercorn", "h11", "h2", "hpack", "hyperframe", "priority", "wsproto"):
         wheel_of(name, tmp_path)
-    bench.engine._build(spec)
+    bench.engine.release(spec)
     stop = bench.told[-1]
     assert (stop.name, stop.extra["server"]) == ("build.stop", "hypercorn")
     assert stop.extra["note"] == "it brings no server: hypercorn was installed beside it"
