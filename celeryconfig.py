@@ -72,6 +72,8 @@ worker_redirect_stdouts = False
 worker_proc_alive_timeout = 30.0
 worker_max_tasks_per_child = 5000
 
+# Ticks count so long at least: the clock of beat's machine may differ from that of Redis by less.
+_tick = 60.0
 beat_max_loop_interval = 1.0
 beat_schedule = {
     # Is there a new commit? An idle tick is one `git ls-remote`.
@@ -79,12 +81,12 @@ beat_schedule = {
         "task": "sync",
         "schedule": _settings.interval,
         "args": ("beat",),
-        "options": {"queue": "ctl", "expires": max(_settings.interval, 5.0), "ignore_result": True},
+        "options": {"queue": "ctl", "expires": max(_settings.interval, _tick), "ignore_result": True},
     },
     # What did lost messages and lost workers leave behind? Which node should look at what it runs?
     "sweep": {
         "task": "sweep",
         "schedule": _settings.sweep_interval,
-        "options": {"queue": "ctl", "expires": max(_settings.sweep_interval, 5.0), "ignore_result": True},
+        "options": {"queue": "ctl", "expires": max(_settings.sweep_interval, _tick), "ignore_result": True},
     },
 }

@@ -130,31 +130,55 @@ class Shelf:
     def _connect(self) -> _Opened:
         import sqlite3
 
+        with self._alone():
+            self._make()
+            try:
+                return self._connected()
+            except sqlite3.OperationalError as error:
+                raise OSError(str(error)) from error
+            except sqlite3.DatabaseError:
+                self._remove()
+                self._make()
+                return self._connected()
+
+    def _make(self) -> None:
+        """Make an empty file, unless there is one."""
         if not self.path.exists():
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             for part in _PARTS[1:]:  # what an old file left would be taken for the new one's
                 self._part(part).unlink(missing_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    def _connected(self) -> _Opened:
+        import sqlite3
+
         connection = sqlite3.connect(
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=16
         )
         try:
             _begin(connection)
             return _Opened(connection, self.path)
-        except sqlite3.OperationalError as error:
-            connection.close()
-            raise OSError(str(error)) from error
-        except sqlite3.DatabaseError:
-            connection.close()
-            self._remove()
-            return self._connect()
-        except OSError:  # removed since
+        except (sqlite3.DatabaseError, OSError):  # damaged, or removed since
             connection.close()
             raise
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of all processes the only one that opens, makes or removes the file.
+
+        What lies beside a file that is made anew is removed first: it must not be that of who made it a moment before.
+        """
+        import fcntl
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
     def _begin_anew(self, damaged: _Opened) -> None:
-        with self._opening:
+        with self._opening, self._alone():
             if self._opened is damaged:
                 damaged.connection.close()
                 self._opened = None
@@ -196,8 +220,8 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(Exception):  # what went wrong before tells more
             db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")

@@ -7,10 +7,11 @@ for a time. Pure: the schedules are evaluated by cronsim, which follows Debian's
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -23,8 +24,9 @@ LONGEST = 31 * 86400.0
 """Seconds that a window may be open at most."""
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"), (0.001, "ms"))
-_HORIZON = 400 * 86400.0
+_HORIZON = 9 * 366 * 86400.0  # between two leap days there may be eight years
 _MOST_STEPS = 1000
+_CLOCK_CHANGE = 3 * 3600.0  # a local clock is put forward or back by less
 _WRITTEN = re.compile(r"(?P<kind>allow|deny)\s+(?P<schedule>.+?)\s+for\s+(?P<span>\S+)(?:\s+in\s+(?P<zone>\S+))?")
 
 
@@ -102,25 +104,31 @@ def held_until(now: float, *sets: tuple[Window, ...]) -> float | None:
     """When something may happen that each of `sets` must allow: None for now, 0 for never as far as can be told."""
     at = now
     for _ in range(_MOST_STEPS):
-        if all(open_at(windows, at) for windows in sets):
+        closed = [windows for windows in sets if not open_at(windows, at)]
+        if not closed:
             return None if at == now else at
-        at = min((change for windows in sets for w in windows for change in _changes(w, at)), default=0.0)
-        if not at or at - now > _HORIZON:
+        at = max(_closed_until(windows, at) for windows in closed)
+        if at - now > _HORIZON:
             return 0.0
     return 0.0
 
 
-def _changes(window: Window, now: float) -> Iterator[float]:
-    """When the window opens next, and when it closes if it is open: nothing changes before."""
+def _closed_until(windows: tuple[Window, ...], now: float) -> float:
+    """The time before which `windows`, closed at `now`, cannot be open: denials end, and one that allows begins."""
+    denying = [(w, _opened(w, now)) for w in windows if w.kind == "deny"]
+    ends = [at + w.seconds for w, at in denying if at is not None]
+    allowing = [w for w in windows if w.kind == "allow"]
+    if allowing and all(_opened(w, now) is None for w in allowing):
+        ends.append(min(_opens(w, now) for w in allowing))
+    return max(ends)
+
+
+def _opens(window: Window, now: float) -> float:
+    """When the window opens next; infinity for never."""
     from cronsim import CronSim
 
-    opened = _opened(window, now)
-    if opened is not None:
-        yield opened + window.seconds
-    for start in CronSim(window.schedule, datetime.fromtimestamp(now, _zone(window.timezone))):
-        if start.timestamp() > now:
-            yield start.timestamp()
-            return
+    begin = datetime.fromtimestamp(now - _margin(window, now), _zone(window.timezone))
+    return next((at for start in CronSim(window.schedule, begin) if (at := start.timestamp()) > now), math.inf)
 
 
 def _opened(window: Window, now: float) -> float | None:
@@ -128,12 +136,19 @@ def _opened(window: Window, now: float) -> float | None:
     from cronsim import CronSim
 
     # The search leaves its own beginning out, and a window is open from the first moment on.
-    moment = datetime.fromtimestamp(now, _zone(window.timezone)).replace(microsecond=0) + timedelta(seconds=1)
-    for start in CronSim(window.schedule, moment, reverse=True):
+    begin = datetime.fromtimestamp(math.floor(now) + 1 + _margin(window, now), _zone(window.timezone))
+    for start in CronSim(window.schedule, begin, reverse=True):
         at = start.timestamp()
         if at <= now:
             return at if now < at + window.seconds else None
     return None
+
+
+def _margin(window: Window, now: float) -> float:
+    """How far from `now` a search begins, since where the local clock is put back its times come twice."""
+    zone = _zone(window.timezone)
+    around = (datetime.fromtimestamp(now + by, zone).utcoffset() for by in (-_CLOCK_CHANGE, _CLOCK_CHANGE))
+    return _CLOCK_CHANGE if len(set(around)) > 1 else 0.0
 
 
 def _from_text(text: str) -> Window:

@@ -45,6 +45,8 @@ def apply(engine: Engine, claim: Claim) -> Work:
     engine.tell(attempt.start())  # Redis was told by the claim
     if not step.payload.get("manual") and outdated(step, claim.desired):
         return attempt.superseded("given up before it began: a newer desired state waits")
+    if not step.payload.get("manual") and engine.holds.suspended(step.app):
+        return attempt.superseded("given up before it began: it was suspended since it was planned")
     try:
         return _carry_out(engine, step, attempt)
     except StateUnavailable:  # nothing that the app is to blame for: the step is given back
@@ -140,7 +142,9 @@ def _roll_back(
             spec.name, error.step, message, output=why.output or error.output, reason="RollbackFailed", hint=error.hint
         )
         return attempt.failed(
-            both, _observed(engine, spec.name), also=(_ended(start, engine.clock(), "failed", error.message),)
+            both,
+            _observed(engine, spec.name),
+            also=(_ended(start, engine.clock(), "failed", attempt.verdict(error).message),),
         )
     return attempt.rolled_back(state, why, spec.version, also=(_ended(start, engine.clock(), "ok"),))
 

@@ -7,6 +7,7 @@ failed is not tried again before its back-off is over or its spec has changed.
 from __future__ import annotations
 
 from specs.appstate import AppState
+from specs.digest import Digest
 from state.upgrades import Upgrade
 
 WATCHED = 300.0
@@ -21,7 +22,9 @@ def failed_later(upgrade: Upgrade | None, state: AppState | None, now: float) ->
 
     What was damaged or stopped by somebody is no fault of the release: it is repaired.
     """
-    if upgrade is None or state is None or upgrade.digest != state.digest or not upgrade.from_digest:
+    if upgrade is None or state is None or not upgrade.from_digest:
+        return False
+    if not Digest.parse(upgrade.digest).runs_like(Digest.parse(state.digest)):
         return False
     given_up = state.status == "failed" and not state.drift
     began = upgrade.ends[0] if upgrade.ends else now

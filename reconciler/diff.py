@@ -25,6 +25,8 @@ from state.steps import Claim, StepOutcome
 
 UNPLANNED = "unplanned"
 
+_LOOK_AGAIN = 12 * 3600.0  # windows can be told further ahead than that
+
 
 def diff(engine: Engine, claim: Claim) -> Work:
     """Put the parsed files in force and plan what they ask for."""
@@ -129,7 +131,9 @@ def _note(
     if pending != policy.pending_removals:
         engine.holds.set_pending_removals(pending, pipe=effects)
     for held in planned.held:
-        if held.until > policy.now:
+        if held.reason == "SyncWindow" and not held.until:  # it could not be told that far ahead
+            engine.due.schedule(f"wait:{held.app}@{held.node}", policy.now + _LOOK_AGAIN, pipe=effects)
+        elif held.until > policy.now:
             engine.due.schedule(f"wait:{held.app}@{held.node}", held.until, pipe=effects)
     for suspended, suspension in policy.suspensions.items():
         if suspension.until > policy.now:

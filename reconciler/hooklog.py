@@ -17,7 +17,7 @@ from specs.model import HOOK_LOG
 
 _BYTES = 10 * 1000 * 1000
 _BACKUPS = 3
-_SECRET_NAME = re.compile(r"password|passwd|secret|token|key|credential|auth|dsn", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"pass(?!ive|enger)|pwd|secret|token|key|credential|auth|dsn", re.IGNORECASE)
 _SHORTEST = 6  # what is shorter cannot be told from ordinary text
 
 
@@ -29,7 +29,9 @@ def log_path(home: Path, app: str) -> Path:
 def secrets_in(env: Mapping[str, str]) -> tuple[str, ...]:
     """What must not be seen of an environment: passwords in URLs, and values whose names say that they are secret."""
     found = set(secrets_of(*(value for value in env.values() if "://" in value)))
-    found |= {value for name, value in env.items() if _SECRET_NAME.search(name) and len(value) >= _SHORTEST}
+    for value in (value for name, value in env.items() if _SECRET_NAME.search(name)):
+        # Output is masked line by line, and so is a secret of several lines.
+        found |= {part for part in (value, *map(str.strip, value.splitlines())) if len(part) >= _SHORTEST}
     return tuple(sorted(found, key=lambda secret: (-len(secret), secret)))
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from celeriac.errors import CeleriacError
 from reconciler.check import ask_those_due
 from reconciler.engine import Engine
 from reconciler.known import policy_for
+from reconciler.masking import masked
 from reconciler.planning import plan
 from reconciler.remember import remember
 from reconciler.tidy import tidy
@@ -63,9 +65,10 @@ def _comes_back(states: Mapping[str, AppState]) -> bool:
 def _observed(engine: Engine) -> Mapping[str, AppState]:
     """Look, and tell what is news."""
     node = engine.settings.node
-    before = engine.live.node(node)
-    states, news = look(engine)
-    if news:
+    states, began = _seen(engine)
+    # Read only where it is told of, and before it is replaced.
+    before = engine.live.node(node) if engine.live.is_news(node, states) else states
+    if engine.live.replace(node, states, engine.clock(), began):
         _tell_changes(engine, before, states, _changed_by_us(engine, before, states))
         if engine.runs.current() is None:
             _note_drift(engine, node)
@@ -76,15 +79,24 @@ def _observed(engine: Engine) -> Mapping[str, AppState]:
 
 def look(engine: Engine) -> tuple[dict[str, AppState], bool]:
     """See what runs and remember it; whether that is news."""
+    states, began = _seen(engine)
+    return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
+
+
+def _seen(engine: Engine) -> tuple[dict[str, AppState], float]:
+    """What runs, and since when that was looked at."""
     runtime, began = engine.runtime, engine.clock()
     revive = getattr(runtime, "revive", None)
     if revive is not None and getattr(runtime, "all_applied", dict)():
         revive()
     _tell_overruns(engine)
-    states = runtime.current_state()
+    states = {
+        name: replace(state, message=masked(engine, state.message, state.digest)) if state.message else state
+        for name, state in runtime.current_state().items()
+    }
     if engine.settings.node not in engine.live.observed():
         remember(engine, states)
-    return states, engine.live.replace(engine.settings.node, states, engine.clock(), began)
+    return states, began
 
 
 def _tell_overruns(engine: Engine) -> None:

@@ -86,7 +86,8 @@ def _desired_changes(
         for node in left:
             closed = policy.closed_until(app.windows)
             if suspended:
-                yield Held(app.name, node, "Suspended", suspended, pending="remove")
+                ends = policy.suspension_ends(app.name, app.suspend, suspended_until(app))
+                yield Held(app.name, node, "Suspended", suspended, pending="remove", until=ends)
             elif closed is not None:
                 yield _closed(app.name, node, "remove", closed)
             else:
@@ -108,7 +109,8 @@ def _decide(
         return Held(app.name, node, "NotObserved", f"what runs on {node} is not known yet", pending=found.action)
     why = policy.suspended(app.name, app.suspend, suspended_until(app))
     if why:
-        return Held(app.name, node, "Suspended", why, pending=found.action, until=suspended_until(app))
+        ends = policy.suspension_ends(app.name, app.suspend, suspended_until(app))
+        return Held(app.name, node, "Suspended", why, pending=found.action, until=ends)
     hold = policy.holds.get(app.name)
     outcome = policy.outcomes.get((app.name, node))
     kept = hold is not None and hold.digest == app.digest
@@ -209,7 +211,8 @@ def _removals(
         for node, state in live[name].items():
             suspended = policy.suspended(name, None, 0)
             if suspended:
-                yield Held(name, node, "Suspended", suspended, pending="remove")
+                ends = policy.suspension_ends(name, None, 0)
+                yield Held(name, node, "Suspended", suspended, pending="remove", until=ends)
             elif name in policy.holds:
                 yield Held(name, node, "HeldByHand", policy.holds[name].reason or "deployed by hand", pending="remove")
             elif name in still_needed:

@@ -60,8 +60,19 @@ class Policy:
         for name in (app, EVERYTHING):
             suspension = self.suspensions.get(name)
             if suspension and (not suspension.until or suspension.until > self.now):
-                return suspension.reason or ("everything is suspended" if name == EVERYTHING else "suspended by hand")
+                if name == app:
+                    return suspension.reason or "suspended by hand"
+                return f"everything is suspended{f': {suspension.reason}' if suspension.reason else ''}"
         return ""
+
+    def suspension_ends(self, app: str, spec: Suspend | None, until: float) -> float:
+        """When nothing suspends `app` any more, which is suspended now, with nobody doing anything; 0 for never."""
+        ends = [until] if spec is not None and (not until or until > self.now) else []
+        for name in (app, EVERYTHING):
+            suspension = self.suspensions.get(name)
+            if suspension and (not suspension.until or suspension.until > self.now):
+                ends.append(suspension.until)
+        return max(ends) if ends and all(ends) else 0.0
 
     def closed_until(self, windows: tuple[Window, ...]) -> float | None:
         """When the sync windows of an app, and those of everything, let it be changed: None for now, 0 for never."""

@@ -12,9 +12,10 @@ from typing import Any
 
 from celeriac.errors import CeleriacError
 from reconciler import backoff
-from reconciler.consequences import classify
+from reconciler.consequences import Verdict, classify
 from reconciler.engine import Engine
 from reconciler.ledger import Entry
+from reconciler.masking import masked
 from reconciler.stages import stages
 from reconciler.work import Work
 from runtimes.base import RuntimeFailure
@@ -46,7 +47,7 @@ class Attempt:
         engine, step = self.engine, self.step
         now = engine.clock()
         effects = engine.store.pipeline()
-        live = replace(state, node=step.node)
+        live = self._seen(state)
         engine.live.put(live, pipe=effects)
         if adopted:
             engine.live.drop(adopted, step.node, pipe=effects)
@@ -91,6 +92,17 @@ class Attempt:
             effects=effects,
             events=(self._stop(now, "ok", verdict.reason, verdict.message, version=live.version),),
         )
+
+    def verdict(self, error: Exception) -> Verdict:
+        """What follows from `error`, told without the credentials of what ran and of what was to run."""
+        found = classify(error)
+        message = masked(self.engine, found.message, self.step.digest, self.step.from_digest)
+        return replace(found, message=message)
+
+    def _seen(self, state: AppState) -> AppState:
+        """The state of the app, as it is told."""
+        message = masked(self.engine, state.message, state.digest)
+        return replace(state, node=self.step.node, message=message)
 
     def _entry(self, live: AppState, now: float) -> Entry:
         """What the ledger remembers of what is in force now."""
@@ -160,10 +172,10 @@ class Attempt:
         """The version `tried` did not become healthy; the one before runs again."""
         engine, step = self.engine, self.step
         now = engine.clock()
-        verdict = classify(why)
+        verdict = self.verdict(why)
         message = f"rolled back to {state.version}: {verdict.message}"
         effects = engine.store.pipeline()
-        engine.live.put(replace(state, node=step.node), pipe=effects)
+        engine.live.put(self._seen(state), pipe=effects)
         outcome, news = self._fail(effects, "rolled_back", verdict.reason, message, now)
         engine.upgrades.drop(step.app, step.node, pipe=effects)
         if outcome.digest:  # a roll-back by hand that failed left what is in the ledger in force
@@ -184,10 +196,10 @@ class Attempt:
         """
         engine, step = self.engine, self.step
         now = engine.clock()
-        verdict = classify(why)
+        verdict = self.verdict(why)
         message = f"rolled back to {state.version}: {verdict.message}"
         effects = engine.store.pipeline()
-        engine.live.put(replace(state, node=step.node), pipe=effects)
+        engine.live.put(self._seen(state), pipe=effects)
         upgrade = engine.upgrades.all().get((step.app, step.node))
         attempts = (upgrade.attempts if upgrade is not None else 0) + 1
         outcome = replace(
@@ -229,12 +241,12 @@ class Attempt:
         """The step failed; `observed` is what runs of the app now."""
         engine, step = self.engine, self.step
         now = engine.clock()
-        verdict = classify(error)
+        verdict = self.verdict(error)
         if isinstance(error, RuntimeFailure) and error.step == "hook":
             self.hooks += (HookRecord(PRE, "failed", step.node, message=error.message, output=error.output),)
         effects = engine.store.pipeline()
         if observed is not None:
-            engine.live.put(replace(observed, node=step.node), pipe=effects)
+            engine.live.put(self._seen(observed), pipe=effects)
         forever = verdict.consequence == "until_changed"
         _, news = self._fail(effects, "failed", verdict.reason, verdict.message, now, forever=forever)
         self._history(effects, "failed", observed.version if observed else "", now, verdict.message)

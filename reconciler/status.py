@@ -182,6 +182,8 @@ def _sync(
     if app is not None and app.problems:
         return "invalid", "Invalid", "; ".join(str(problem) for problem in app.problems[:3])
     if app is not None and (why := known.policy.suspended(app.name, app.suspend, suspended_until(app))):
+        ends = known.policy.suspension_ends(app.name, app.suspend, suspended_until(app))
+        why = f"{why}, until {time_text(ends)}" if ends else why
         pending = ", ".join(dict.fromkeys(one.pending for one in held if one.pending))
         return "suspended", "Suspended", f"{why}; pending: {pending}" if pending else why
     blocked = next((o for o in outcomes if o.result == "blocked"), None)

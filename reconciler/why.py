@@ -62,7 +62,7 @@ def _explanation(name: str, app: DesiredApp | None, standing: Standing, bad: Out
         times = f" {bad.attempts} times" if bad.attempts > 1 else ""
         return f"The {bad.action} of {name} to {bad.version} on {bad.node} failed{times}."
     if standing.sync == "blocked":
-        return f"{name} waits: {standing.message or 'an app that it depends on is not healthy'}."
+        return f"{name} {standing.message or 'waits for an app that is not healthy'}."
     if standing.sync == "invalid":
         return f"The spec of {name} is not valid, so {name} is left as it is."
     if standing.sync == "suspended":

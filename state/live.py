@@ -18,6 +18,7 @@ class Live:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._read: dict[str, Remembered[AppState]] = {}
+        self._seen: dict[str, tuple[list[AppState], str]] = {}
 
     def states(self) -> dict[str, dict[str, AppState]]:
         """app → node → state, of every node that was ever observed."""
@@ -67,11 +68,11 @@ class Live:
         What was put or dropped since it `began` (when that is given) is newer and stays. What was seen before is not
         written again: then this costs the same for any number of apps, in Redis.
         """
-        texts = {app: encode(state) for app, state in sorted(states.items())}
-        seen = hashlib.sha256("\n".join(texts.values()).encode()).hexdigest()
+        seen = self._print(node, states)
         print_key = self._store.key("live-print", node)
         known = self._store.client.get(print_key)
         if known != seen:
+            texts = {app: encode(state) for app, state in sorted(states.items())}
             since = "+inf" if began is None else repr(began)
             self._store.script("observed")(
                 keys=[self._key(node), print_key, self._store.key("live-touched", node)],
@@ -79,6 +80,20 @@ class Live:
             )
         self._store.client.hset(self._store.key("observed"), node, repr(at))
         return bool(known != seen)
+
+    def is_news(self, node: str, states: Mapping[str, AppState]) -> bool:
+        """Whether `replace` would find anything new in what a node saw."""
+        known = self._store.client.get(self._store.key("live-print", node))
+        return bool(known != self._print(node, states))
+
+    def _print(self, node: str, states: Mapping[str, AppState]) -> str:
+        """What tells these states of a node from others. What is as it was the last time is not encoded again."""
+        ordered = [states[app] for app in sorted(states)]
+        before = self._seen.get(node)
+        if before is None or before[0] != ordered:
+            text = "\n".join(map(encode, ordered))
+            before = self._seen[node] = (ordered, hashlib.sha256(text.encode()).hexdigest())
+        return before[1]
 
     def unsettle(self, node: str) -> None:
         """Let the next observation of `node` count as news."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from specs.digest import Digest
 from state.documents import decode, encode
 from state.store import Store
 
@@ -84,19 +85,24 @@ class Upgrades:
         watched = self._store.client.hmget(self._key, fields)
         before = self._store.client.hmget(self._ends, fields)
         for field, digest, upgrade, known in zip(fields, ends.values(), watched, before, strict=True):
-            if upgrade is None or decode(Upgrade, upgrade).digest != digest:
+            if upgrade is None or not _runs_like(decode(Upgrade, upgrade).digest, digest):
                 continue
             old = decode(_Ends, known) if known else _Ends(digest)
-            times = old.times if old.digest == digest else ()
+            times = old.times if _runs_like(old.digest, digest) else ()
             # The first tells when it began, so it is never dropped.
             kept = (*times[:1], *times[1:][-(_KEPT - 2) :], at)
             self._store.client.hset(self._ends, field, encode(_Ends(digest, kept)))
 
 
 def _with_ends(upgrade: Upgrade, ends: _Ends) -> Upgrade:
-    if ends.digest != upgrade.digest:
+    if not _runs_like(ends.digest, upgrade.digest):
         return upgrade
     return replace(upgrade, ends=tuple(time for time in ends.times if time >= upgrade.at))
+
+
+def _runs_like(one: str, other: str) -> bool:
+    """Whether the same runs by both digests: a new description neither ends nor excuses anything."""
+    return Digest.parse(one).runs_like(Digest.parse(other))
 
 
 def _field(app: str, node: str) -> str:

@@ -21,6 +21,7 @@ class PipelineTask(Task):  # type: ignore[misc]
     """Base of every task. Nothing is lost when one fails: the sweep sends it again."""
 
     abstract = True
+    Request = "tasks.arrival:Arrival"
     throws = (StateUnavailable,)
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:

@@ -65,7 +65,8 @@ def _publish(run: str, steps: Sequence[Step]) -> None:
     from tasks.celery import app
     from tasks.messages import send
 
-    send(app, engine().settings.lease, run, steps)
+    here = engine()
+    send(app, here.settings.lease, run, steps, here.store.now())
 
 
 def _answer(request: str, record: Mapping[str, Any]) -> None:

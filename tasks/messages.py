@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.steps import stamps
@@ -27,18 +28,24 @@ def options_of(step: Step, lease: float) -> dict[str, Any]:
     }
 
 
-def send(app: Any, lease: float, run: str, steps: Sequence[Step]) -> None:
-    """Send a message for each of `steps`, over one connection and in as few round trips as Redis takes."""
+def send(app: Any, lease: float, run: str, steps: Sequence[Step], now: float | None = None) -> None:
+    """Send a message for each of `steps`, over one connection and in as few round trips as Redis takes.
+
+    `now` is the time by the clock of Redis, which tells how long a message counts (`tasks.arrival`).
+    """
+    after = resend_after(lease)
+    until = after if now is None else datetime.fromtimestamp(now + after, UTC)
     with app.producer_pool.acquire(block=True) as producer:
         connection = producer.connection
         try:
             with producer.batch():
-                _send_each(app, producer, lease, run, steps)
+                _send_each(app, producer, lease, run, steps, until)
         except (*connection.recoverable_connection_errors, *connection.recoverable_channel_errors):
             # A batch is not sent again by itself. Of messages that come twice the second is refused.
-            _send_each(app, producer, lease, run, steps)
+            _send_each(app, producer, lease, run, steps, until)
 
 
-def _send_each(app: Any, producer: Any, lease: float, run: str, steps: Sequence[Step]) -> None:
+def _send_each(app: Any, producer: Any, lease: float, run: str, steps: Sequence[Step], until: Any) -> None:
     for step in steps:
-        app.send_task(step.task, args=(run, step.id), producer=producer, ignore_result=True, **options_of(step, lease))
+        options = {**options_of(step, lease), "expires": until}
+        app.send_task(step.task, args=(run, step.id), producer=producer, ignore_result=True, **options)

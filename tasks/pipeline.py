@@ -6,6 +6,7 @@ renewed meanwhile, and what gets lost is sent again by `sweep`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from celery.exceptions import Ignore
@@ -123,9 +124,10 @@ def sweep(self: Any) -> str:
     found = sweeping.sweep(here)
     now = here.store.now()
     every = here.settings.observe_interval
+    until = datetime.fromtimestamp(now + max(every, _SOON), UTC)
     for node in to_look_at(here.nodes.all(), here.live.observed(), now, every):
         for task in (observe, check):
-            task.apply_async(queue=f"node.{node}", expires=max(every, _SOON))
+            task.apply_async(queue=f"node.{node}", expires=until)
     return f"{len(found.resend)} sent again" if found.run else "nothing open"
 
 

@@ -22,7 +22,7 @@ from celeriac.settings import Settings, load
 from reconciler.sweep import request
 from state.nodes import Node, Nodes
 from state.store import StateUnavailable, Store, open_store
-from tasks import telemetry
+from tasks import arrival, telemetry
 from tasks.celery import app
 from tasks.engine import engine
 
@@ -67,6 +67,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
             return
         with contextlib.suppress(StateUnavailable):  # the next one tells; silence is what others act on
             Nodes(self._store).beat(replace(self._node, seen_at=time.time()), _TTL)
+            arrival.measure(self._store)
 
 
 def node_of(settings: Settings) -> Node:

@@ -55,7 +55,9 @@ local step = step_of(run, id)
 if step.app ~= '' then
   local event = cjson.encode({
     name = step.task .. '.start', time = now, app = step.app, node = step.node, revision = step.revision,
-    run = ARGV[4], extra = {action = step.action, version = step.version, from_version = step.from_version},
+    run = ARGV[4], extra = {
+      action = step.action, version = step.version, from_version = step.from_version, why = step.payload.detail,
+    },
   })
   redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[5], '*', 'event', '{"schema":1,' .. string.sub(event, 2))
 end

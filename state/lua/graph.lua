@@ -150,6 +150,7 @@ local function add_steps(run, steps, now, ready, blocked)
   if #fresh == 0 then
     return
   end
+  redis.call('EXPIRE', run .. ':mail', 86400) -- a worker of before there were letters closes a run without it
   redis.call('HINCRBY', run .. ':info', 'open', #fresh)
   local rdeps, failed = {}, {}
   for _, step in ipairs(fresh) do

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import stat
 import threading
@@ -112,6 +113,52 @@ def test_a_forked_child_uses_it_beside_its_parent(shelf: Shelf) -> None:
     assert child.exitcode == 0
     shelf.put({"after": b"3"})
     assert shelf.names() == {"parent", "child", "after"}
+
+
+def test_who_begins_it_leaves_what_another_process_wrote_a_moment_before(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    other = context.Process(target=_write_one, args=(shelf.path,))
+    exists = Path.exists
+
+    def looked(path: Path) -> bool:
+        there = exists(path)
+        if path == shelf.path and other.pid is None:  # the other begins right after we saw that there is no file
+            other.start()
+            other.join(1.0)
+        return there
+
+    monkeypatch.setattr(Path, "exists", looked)
+    shelf.put({"ours": b"1"})
+    other.join()
+    assert other.exitcode == 0
+    shelf.put({"after": b"2"})
+    assert Shelf(shelf.path).names() == {"ours", "theirs", "after"}
+
+
+def _write_one(path: Path) -> None:
+    Shelf(path).put({"theirs": b"1"})
+
+
+def _fill_up(path: Path) -> None:
+    shelf = Shelf(path)
+    shelf.put({"a": b"1"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    with pytest.raises(OSError, match=r"full|I/O"):
+        shelf.put({str(number): b"x" * 1000 for number in range(1000)})
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert shelf.names() == {"a"}
+    shelf.put({"b": b"2"})
+
+
+def test_once_a_full_disk_has_room_again_it_goes_on(shelf: Shelf) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=_fill_up, args=(shelf.path,))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    assert shelf.names() == {"a", "b"}
 
 
 def _write_on(path: Path, name: str) -> None:

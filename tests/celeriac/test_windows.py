@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +59,33 @@ def test_a_time_zone_and_its_summer_time_count() -> None:
     # At half past two nobody was there on that day.
     spring = parse_windows("allow 30 2 * * * for 1h in Europe/Berlin")
     assert held_until(at("2026-03-28T12:00"), spring) == at("2026-03-29T01:00")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("schedule", ["*/10 * * * *", "30 2 * * *", "30 1 * * *"])
+@pytest.mark.parametrize("span", ["5m", "1h"])
+def test_windows_are_open_as_their_starts_say_also_where_the_clock_is_put_back(
+    zone: str, schedule: str, span: str
+) -> None:
+    (window,) = parse_windows(f"deny {schedule} for {span} in {zone}")
+    for moment in ("2026-10-25T00:00", "2026-11-01T05:00", "2026-03-29T00:00"):
+        begin = at(moment)
+        before = datetime.fromtimestamp(begin - 86400, ZoneInfo(zone))
+        starts = [start.timestamp() for start in itertools.islice(CronSim(schedule, before), 300)]
+        for now in range(int(begin), int(begin) + 3 * 3600, 911):
+            expected = any(start <= now < start + window.seconds for start in starts)
+            assert open_at((window,), now) is not expected, datetime.fromtimestamp(now, UTC)
+
+
+def test_a_window_that_opens_on_leap_days_alone_opens_in_some_years() -> None:
+    leap_day = parse_windows("allow 0 0 29 2 * for 1d")
+    assert held_until(at("2026-11-25T12:00"), leap_day) == at("2028-02-29T00:00")
+    assert held_until(at("2096-03-01T12:00"), leap_day) == at("2104-02-29T00:00")
+
+
+def test_denials_that_come_often_do_not_hide_what_is_allowed_seldom() -> None:
+    both = parse_windows("allow 0 0 1 1 * for 1h; deny */5 * * * * for 4m")
+    assert held_until(at("2026-11-25T12:00"), both) == at("2027-01-01T00:04")
 
 
 def test_text_and_tables_say_the_same_and_are_shown_as_they_can_be_read() -> None:

@@ -14,6 +14,7 @@ from runtimes.base import RuntimeContext, RuntimeFailure
 from runtimes.noop import NoopRuntime
 from specs.appstate import AppState
 from specs.model import AppSpec
+from state.holds import Suspension
 from state.unavailable import StateUnavailable
 
 
@@ -277,3 +278,23 @@ def test_a_runtime_that_cannot_be_made_fails_the_app_and_is_tried_again(bench: W
     assert outcome is not None
     assert outcome.result == "failed"
     assert bench.engine.due.next() is not None
+
+
+@pytest.mark.parametrize("what", ["web", None])
+def test_what_is_suspended_after_it_was_planned_is_left_as_it_is(bench: Workbench, what: str | None) -> None:
+    bench.app("web")
+    bench.commit()
+    bench.sync()
+    bench.app("web", "2.0.0")
+    bench.commit()
+    request = bench.ask()
+    bench.until("upgrade")
+    bench.engine.holds.suspend(what, Suspension())
+    bench.work()
+    assert bench.answers[request]["counts"] == {"superseded": 1}
+    assert bench.live("web").version == "1.0.0"
+    assert bench.sync()["steps"] == []
+    assert bench.status()["apps"]["web"]["sync"] == "suspended"
+    bench.engine.holds.resume(what)
+    bench.sync()
+    assert bench.live("web").version == "2.0.0"

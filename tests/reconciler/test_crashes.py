@@ -123,6 +123,20 @@ def test_an_upgrade_that_crashes_later_is_taken_back_and_waits(
     assert bench.live("web").version == "2.0.1"
 
 
+def test_a_new_description_does_not_end_the_watch_over_an_upgrade(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgraded(bench)
+    bench.app("web", "2.0.0", more="description: A shop")
+    bench.commit()
+    assert [step["action"] for step in bench.sync()["steps"]] == ["record"]
+    observe(bench.engine)
+    crash(bench, monkeypatch)
+    assert [step["action"] for step in bench.sync("beat")["steps"]] == ["rollback"]
+    assert bench.live("web").version == "1.0.0"
+    assert bench.sync()["steps"] == []  # waits
+
+
 def test_each_time_it_is_taken_back_it_waits_longer(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     upgraded(bench)
     waits = []

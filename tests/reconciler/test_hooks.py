@@ -336,3 +336,12 @@ def test_a_long_log_is_set_aside_and_what_is_secret_by_its_name_is_masked(
     (tmp_path / "logs" / "web.hook.log").mkdir()
     log.line("nowhere to put it, and no reason to fail")
     assert "*** *** blue-and-green" in (tmp_path / "logs" / "web.hook.log.1").read_text()
+
+
+def test_a_secret_of_several_lines_is_masked_line_by_line() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n"
+    secrets = secrets_in({"TLS_KEY": key, "DB_PASS": "hunter22", "MYSQL_PWD": "swordfish", "BYPASS": "no"})
+    log = HookLog(Path("nowhere"), "web", secrets)
+    for line in ("MIIEvQIBADANBg", "kqhkiG9w0BAQEF", "with hunter22", "and swordfish"):
+        assert "***" in log.masked(line), line
+    assert log.masked("at the END") == "at the END"

@@ -36,6 +36,20 @@ def test_what_is_as_it_was_is_no_news(bench: Workbench) -> None:
     assert list(bench.engine.live.observed()) == ["n1"]
 
 
+def test_where_nothing_changed_no_state_is_read_or_encoded(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        bench.app(name)
+    bench.commit()
+    bench.sync()
+    for _ in range(2):
+        observe(bench.engine)
+    calls: list[str] = []
+    monkeypatch.setattr("state.live.encode", lambda state: calls.append("encode"))
+    monkeypatch.setattr(bench.engine.live, "node", lambda node: calls.append("node"))
+    observe(bench.engine)
+    assert calls == []
+
+
 def test_what_drifted_is_noted_and_the_next_run_repairs_it(bench: Workbench) -> None:
     settled(bench)
     bench.engine.runtime.remove("web")

@@ -133,7 +133,12 @@ def test_suspension_by_spec_by_hand_or_of_everything_leaves_the_app_until_it_end
     assert planned(spec, states, Policy(now=100.0)).changes
     for name in ("a", EVERYTHING):
         policy = Policy(now=50.0, suspensions={name: Suspension(until=100.0)})
-        assert only_held(planned(wanted, states, policy)).reason == "Suspended"
+        held = only_held(planned(wanted, states, policy))
+        assert (held.reason, held.until) == ("Suspended", 100.0)
+        other = EVERYTHING if name == "a" else "a"
+        longer = replace(policy, suspensions={**policy.suspensions, other: Suspension(until=200.0)})
+        assert only_held(planned(wanted, states, longer)).until == 200.0
+        assert only_held(planned(spec, states, replace(policy, suspensions={"*": Suspension()}))).until == 0.0
         assert planned(wanted, states, replace(policy, now=101.0)).changes
 
 

@@ -167,6 +167,10 @@ def test_a_suspended_app_shows_the_change_that_waits_and_degrades_nothing() -> N
     found = known([suspended], [state()])
     assert (web(found)["sync"], web(found)["message"]) == ("suspended", "a holiday; pending: upgrade")
     assert status_of(found)["status"] == "synced"
+    until = app(digest="r2-e1-d1", suspend=Suspend(until=datetime.fromtimestamp(NOW + 60, UTC).isoformat()))
+    message = status_of(known([until], [state()]))["apps"]["web"]["message"]
+    ends = datetime.fromtimestamp(NOW + 60, UTC)
+    assert message == f"suspended in its spec, until {ends:%Y-%m-%dT%H:%M:%SZ}; pending: upgrade"
     by_hand = known([app()], [state()], rules={"suspensions": {"*": Suspension()}})
     assert (web(by_hand)["sync"], web(by_hand)["message"]) == ("suspended", "everything is suspended")
 

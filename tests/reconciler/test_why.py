@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.policy import EVERYTHING, Policy
 from reconciler.status import Standing, Sync
 from reconciler.why import explain
 from specs.appstate import AppState
 from specs.desired import DesiredApp
 from specs.model import Suspend
+from state.holds import Suspension
 from state.outcomes import Outcome
 
 NOW = 1_000_000.0
@@ -82,6 +84,18 @@ def test_each_reason_comes_with_the_next_thing_to_do(sync: Sync, reason: str, ex
 
 def test_what_is_suspended_with_everything_else_is_resumed_with_everything_else() -> None:
     assert told("suspended", "Suspended", "everything is suspended; pending: upgrade")[1] == "celeriac resume"
+
+
+def test_a_reason_does_not_hide_that_everything_is_suspended() -> None:
+    policy = Policy(suspensions={EVERYTHING: Suspension(reason="we move")})
+    message = policy.suspended("web", None, 0.0)
+    assert message == "everything is suspended: we move"
+    assert told("suspended", "Suspended", message)[1] == "celeriac resume"
+
+
+def test_who_waits_is_said_once_to_wait() -> None:
+    found = told("blocked", "DependencyNotReady", "waits for db, which is not healthy (SyncWindow)")
+    assert found[0] == "web waits for db, which is not healthy (SyncWindow)."
 
 
 def test_what_is_suspended_in_its_spec_is_resumed_there() -> None:

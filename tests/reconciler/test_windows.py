@@ -62,6 +62,16 @@ def test_what_was_held_back_is_done_by_itself_when_the_window_opens(
     assert closed.live("web").version == "1.0.0"
 
 
+def test_windows_of_which_no_end_can_be_told_are_looked_at_again(tmp_path: Path, store: Store) -> None:
+    windows = parse_windows("deny * * * * * for 1m")
+    always = Workbench(tmp_path / "always", store.url, store.prefix, sync_windows=windows)
+    always.app("web")
+    always.commit()
+    always.sync()
+    now = always.engine.store.now()
+    assert now + 3600 < (always.engine.due.next() or 0.0) < now + 86400
+
+
 def test_what_is_asked_for_by_hand_and_what_heals_is_done_at_any_time(closed: Workbench) -> None:
     for version in ("1.0.0", "2.0.0"):
         closed.app("web", version)

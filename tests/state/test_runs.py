@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from state.events import Events
 from state.lease import LeaseLost
 from state.runs import Runs, RunUnknown
 from state.steps import Claim, Refused, Step, StepOutcome, merged_options
@@ -71,6 +74,15 @@ def test_a_request_that_comes_twice_is_one_request(runs: Runs) -> None:
     assert runs.request("hand", FIRST, request="one") == first
     runs.complete(claimed(runs, first.run, "pull"), OK)
     assert runs.close(first.run, {}, FIRST).next == ""
+
+
+def test_the_event_of_a_step_that_begins_says_what_led_to_it(runs: Runs, store: Store) -> None:
+    run = begin(runs, replace(step("a"), payload={"detail": "its environment file was changed"}), step("b"))
+    for name in ("a", "b"):
+        claimed(runs, run, name)
+    first, second = (event for event in Events(store).last(10) if event.name == "deploy.start")
+    assert first.extra["why"] == "its environment file was changed"
+    assert "why" not in second.extra
 
 
 def test_a_step_is_claimed_once_and_the_same_delivery_gets_it_again(runs: Runs) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,8 @@ def test_everything_may_be_suspended_until_a_time(bench: Workbench) -> None:
     deployed(bench, "a")
     until = bench.engine.store.now() + 1000
     api.suspend(until=until)
-    assert api.status()["apps"]["a"]["message"] == "everything is suspended"
+    ends = datetime.fromtimestamp(until, UTC)
+    assert api.status()["apps"]["a"]["message"] == f"everything is suspended, until {ends:%Y-%m-%dT%H:%M:%SZ}"
     assert bench.engine.due.next() == until
     api.resume()
     assert api.status()["apps"]["a"]["sync"] == "synced"

@@ -101,6 +101,13 @@ def test_a_step_that_waits_is_told_of_when_the_last_that_it_needs_has_ended(stor
     assert len(messages(store, "node.n1")) == 1
 
 
+def test_messages_that_wait_are_no_keys_for_ever(store: Store, broker: Celery) -> None:
+    runs = Runs(store)
+    runs.letter = Letters(broker, 15.0).make
+    run, _ = running(runs, replace(STEP, needs=("pull",)))
+    assert 0 < store.client.ttl(store.key("run", run, "mail")) <= 86400
+
+
 def test_a_step_that_is_blocked_is_never_sent(store: Store, broker: Celery) -> None:
     runs = Runs(store)
     runs.letter = Letters(broker, 15.0).make
