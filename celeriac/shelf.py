@@ -25,6 +25,7 @@ _PARTS = ("", "-wal", "-shm", "-journal")
 _BEGINNING = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = OFF",
+    "PRAGMA cache_size = -256",  # KiB; its 2 MB would be taken by each process of a pool, for what is read once
     "PRAGMA secure_delete = ON",  # documents may hold what is secret
     "CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID",
 )
