@@ -203,7 +203,6 @@ def hook_environment(engine: Engine, spec: AppSpec, release: Path, hook: str, ol
         "home_id": strays.home_id(engine.settings.home),
         "side": getattr(known, "side", ""),
         "env_file": "",
-        "side": getattr(known, "side", ""),
         "port": getattr(known, "port", 0),
     }
     env = launch.environment(manifest, spec.env, os.environ, HOOK_LOG)
