@@ -16,6 +16,7 @@ from runtimes.files import LockTimeoutError, is_app_name, locked
 from runtimes.front import Front, RouteRefusedError
 from runtimes.front_admin import FrontError
 from runtimes.front_config import Route
+from runtimes.guests import Guests
 from runtimes.observe import Observer
 from runtimes.private_ports import NoPrivatePortError
 from runtimes.sides import Side
@@ -38,6 +39,7 @@ class NodeApps:
         self.supervisor = Supervisor(self.home, apps=self._wanted)
         self.observer = Observer(self.home, self.store, self.supervisor)
         self.front = Front(self.home, self.supervisor)
+        self.guests = Guests(self.home, self.store, self.supervisor)
 
     def applied(self, name: str) -> Applied | None:
         """What is applied of `name`; None when nothing is, or when that is no app's name."""

@@ -18,6 +18,7 @@ from runtimes.applied import Applied, now
 from runtimes.base import RuntimeFailure
 from runtimes.crashes import Crashes
 from runtimes.front_config import Route
+from runtimes.guests import EMBEDDED
 from runtimes.health import ProbeResult
 from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, identities
@@ -43,6 +44,9 @@ class Starter:
             node.front.claim(applied.name, Route(applied.expose.port, applied.expose.host))
             node.store.put_upstream(applied.name, applied.side, _NOWHERE)
         applied = node.store.put(replace(applied, phase="starting", reloaded={}))
+        if applied.isolation == EMBEDDED:
+            node.guests.ensure(Path(applied.release))
+            self._tell_restart(applied)
         before = logs.positions(node.home, applied.name, applied.side)
         node.context.report("starting")
         node.supervisor.put(applied.name, applied.processes, applied.side)
@@ -69,6 +73,12 @@ class Starter:
             reason="OutOfMemory" if killed else None,
             hint=f"see: celeriac logs {applied.name}",
         )
+
+    def _tell_restart(self, applied: Applied) -> None:
+        """Tell of guests that were started anew because one of them could not be ended alone."""
+        note = self._node.guests.restarted()
+        if note is not None:
+            self._node.context.tell("guests.restart", AppSpec(applied.name, applied.version), note)
 
     def wait(self, applied: Applied, grace: float, crashes: Crashes | None = None) -> ProbeResult:
         """Wait until every process is up, the probe is good, and it is this app that answers."""

@@ -139,6 +139,40 @@ def front_conf(home: Path, name: str, process: str, command: Sequence[str], *, h
     )
 
 
+def guests_conf(home: Path, name: str, process: str, command: Sequence[str], *, home_id: str) -> str:
+    """The file of the shared host process of embedded apps, a program of our own."""
+    return string.Template(_GUESTS).substitute(
+        group=name,
+        name=process,
+        command=escape(shlex.join(command)),
+        home=escape(str(home / "guests")),
+        home_id=home_id,
+        log=escape(str(home / "logs" / f"{name}.log")),
+        bytes=_LOG_BYTES,
+        backups=_LOG_BACKUPS,
+    )
+
+
+_GUESTS = """[group:$group]
+programs=$group.$name
+
+[program:$group.$name]
+process_name=$name
+command=$command
+directory=$home
+environment=CELERIAC_APP="$group",CELERIAC_PROCESS="$name",CELERIAC_HOME_ID="$home_id",PYTHONUNBUFFERED="1"
+autostart=false
+autorestart=true
+startsecs=1
+startretries=30
+stopwaitsecs=10
+killasgroup=true
+redirect_stderr=true
+stdout_logfile=$log
+stdout_logfile_maxbytes=$bytes
+stdout_logfile_backups=$backups
+"""
+
 _FRONT = """[group:$group]
 programs=$group.$name
 

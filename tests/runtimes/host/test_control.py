@@ -13,7 +13,7 @@ import pytest
 from hosting import Hosts
 
 import runtimes.host
-from runtimes.host.control import address
+from runtimes.host.unixsocket import address
 from runtimes.host_client import HostClient, HostGone, HostRefused, running_digest
 
 FOLDER = Path(runtimes.host.__file__).parent
