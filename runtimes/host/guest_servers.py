@@ -107,5 +107,3 @@ KINDS = {"uvicorn": _ASGI, "hypercorn": _ASGI | _WSGI, "waitress": _WSGI}
 def choose(names: list[str], kind: str) -> str:
     """The first of `names` that can serve a guest of that kind; empty when there is none."""
     return next((name for name in names if kind in KINDS.get(name, ())), "")
-
-
