@@ -121,12 +121,16 @@ def test_an_app_runs_only_where_its_isolation_is_hosted(context: RuntimeContext,
     plain, guest = AppSpec("web", "1.0.0"), AppSpec("web", "1.0.0", isolation="embedded")
     assert type(for_spec(plain, "process", context)) is ProcessRuntime
     assert type(for_spec(guest, "noop", context)) is NoopRuntime
-    with pytest.raises(RuntimeFailure, match="process runtime does not host embedded apps") as caught:
-        for_spec(guest, "process", context)
+    assert type(for_spec(guest, "process", context)) is ProcessRuntime
+    with pytest.raises(RuntimeFailure, match="runtime does not host embedded apps") as caught:
+        for_spec(guest, f"{own}:Small", context)
     assert caught.value.reason == "IsolationUnavailable"
-    with pytest.raises(RuntimeFailure) as caught:
-        ProcessRuntime(context).deploy(guest)
-    assert caught.value.reason == "IsolationUnavailable"
+
+
+def test_only_a_hosted_app_is_embedded(context: RuntimeContext) -> None:
+    with pytest.raises(RuntimeFailure, match=r"only run\.app can be embedded") as caught:
+        ProcessRuntime(context).deploy(AppSpec("web", "1.0.0", isolation="embedded"))
+    assert caught.value.reason == "NotHosted"
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:

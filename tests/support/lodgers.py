@@ -65,6 +65,7 @@ class Lodgers:
     server: str = "uvicorn"
     modules: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     fakes: dict[tuple[str, str], dict[str, tuple[str, str]]] = field(default_factory=dict)
+    extensions: dict[tuple[str, str], Path] = field(default_factory=dict)
     servers: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     told: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Lodgers:
         for name in SERVERS[server]:
             install(name, site)
         for name, (version, text) in self.fakes.get((spec.name, spec.version), {}).items():
-            fake(name, version, text, site)
+            fake(name, version, text, site, self.extensions.get((spec.name, spec.version)))
         package = part / "src" / self.package
         package.mkdir(parents=True)
         web = WSGI if server == "waitress" else ASGI
@@ -144,10 +145,16 @@ def install(name: str, site: Path) -> None:
             target.symlink_to(str(file.locate()))
 
 
-def fake(name: str, version: str, text: str, site: Path) -> None:
-    """Put a distribution of one module into `site`."""
+def fake(name: str, version: str, text: str, site: Path, extension: Path | None = None) -> None:
+    """Put a distribution of one module into `site`; with a C extension beside it, that of a package."""
     info = site / f"{name}-{version}.dist-info"
     info.mkdir()
-    (site / f"{name}.py").write_text(text)
+    files = {f"{name}.py": text.encode()}
+    if extension is not None:
+        files = {f"{name}/x.py": text.encode(), f"{name}/{extension.name}": extension.read_bytes()}
+    for file, content in files.items():
+        (site / file).parent.mkdir(exist_ok=True)
+        (site / file).write_bytes(content)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "RECORD").write_text(f"{name}.py,sha256={version},1\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
+    record = "".join(f"{file},sha256={version},1\n" for file in files)
+    (info / "RECORD").write_text(f"{record}{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
