@@ -26,7 +26,7 @@ from runtimes.process import ProcessRuntime
 from runtimes.supervisord import Supervisor
 from runtimes.testing import RuntimeConformance
 from specs.digest import digest
-from specs.model import AppSpec, Isolation, Upgrade
+from specs.model import AppSpec, Isolation, Run, Upgrade
 
 
 @pytest.fixture
@@ -352,6 +352,12 @@ def test_a_server_that_cannot_serve_a_guest_is_named(runtime: ProcessRuntime, lo
         ProcessRuntime(context).deploy(lodgers.spec("one"))
     said = "of the servers that the release brings (gunicorn) none serves that as a guest: add uvicorn or hypercorn"
     assert any(said in line for line in caught.value.output)
+
+
+def test_only_a_hosted_app_is_embedded(runtime: ProcessRuntime, lodgers: Lodgers) -> None:
+    with pytest.raises(RuntimeFailure, match=r"only run\.app can be embedded") as caught:
+        runtime.deploy(lodgers.spec("one", run=Run({"main": ("sleep", "60")})))
+    assert caught.value.reason == "NotHosted"
 
 
 # From one isolation to the other
