@@ -193,5 +193,5 @@ class Bringer:
         (folder / "integrity.json").unlink(missing_ok=True)
         shutil.rmtree(folder / "run", ignore_errors=True)
         inheritance.drop_heir(folder)
+        node.guests.settle()
         node.store.drop(name)  # last: until here a repeated removal finds it
-        node.guests.settle()  # or `revive`, where we are killed before it

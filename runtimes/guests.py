@@ -8,8 +8,8 @@ holds its locks, port and stamps. So all else (observation, healing, upgrades, n
     <home>/guests/site-packages     what guests share
     <home>/guests/lock              held while the process is started or ended
 
-Killed at any line: the process without a guest is ended by the next `settle`, guests without the process wait for it in
-their attendants, and are started again by the supervisor until `ensure` has been called.
+Killed at any line: a process without a guest is ended by the next `settle` or `revive`; guests without the process wait
+for it in their attendants, and `ensure` or `revive` starts it.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ class Guests:
         for name, applied in self._store.all().items():
             side = self._store.standing_by(name)
             beside = self._store.get(name, side) if side is not None else None
-            one = next((one for one in (applied, beside) if one is not None and one.isolation == EMBEDDED), None)
+            guests = (one for one in (applied, beside) if one is not None and one.isolation == EMBEDDED)
+            one = next((one for one in guests if one.phase != "removing"), None)
             if one is not None:
                 found[name] = one
         return found

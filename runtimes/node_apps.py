@@ -70,6 +70,14 @@ class NodeApps:
         """What the front is to lead to the app of `spec`."""
         return Route(spec.expose.port, spec.expose.host) if spec.expose is not None else None
 
+    def tell_of_guests(self) -> None:
+        """Tell, once, of guests that were started anew because one of them could not be ended alone."""
+        note = self.guests.restarted()
+        if note is not None:
+            name = str(note["guest"]).partition("@")[0]
+            applied = self.applied(name)
+            self.context.tell("guests.restart", AppSpec(name, applied.version if applied is not None else ""), note)
+
     def state(self, name: str) -> AppState:
         """The app as it is observed, just after it was changed."""
         state = self.observer.one(name)

@@ -215,6 +215,7 @@ class ProcessRuntime:
         self.supervisor.ensure_running()
         with contextlib.suppress(SupervisorError):  # as for the front
             self._node.guests.revive()
+        self._node.tell_of_guests()
         with contextlib.suppress(FrontError, SupervisorError):  # looked at again soon; a deploy tells why
             self._node.front.ensure()
 

@@ -46,7 +46,7 @@ class Starter:
         applied = node.store.put(replace(applied, phase="starting", reloaded={}))
         if applied.isolation == EMBEDDED:
             node.guests.ensure(Path(applied.release))
-            self._tell_restart(applied)
+            node.tell_of_guests()
         before = logs.positions(node.home, applied.name, applied.side)
         node.context.report("starting")
         node.supervisor.put(applied.name, applied.processes, applied.side)
@@ -73,12 +73,6 @@ class Starter:
             reason="OutOfMemory" if killed else None,
             hint=f"see: celeriac logs {applied.name}",
         )
-
-    def _tell_restart(self, applied: Applied) -> None:
-        """Tell of guests that were started anew because one of them could not be ended alone."""
-        note = self._node.guests.restarted()
-        if note is not None:
-            self._node.context.tell("guests.restart", AppSpec(applied.name, applied.version), note)
 
     def wait(self, applied: Applied, grace: float, crashes: Crashes | None = None) -> ProbeResult:
         """Wait until every process is up, the probe is good, and it is this app that answers."""

@@ -37,10 +37,10 @@ class Stopper:
             stop()
 
     def stop(self) -> None:
-        """Have the server end."""
+        """Have the server end. Only the first word counts: later on there may be nothing left to tell."""
         with self._lock:
+            stop = self._stop if not self.told else None
             self.told = True
-            stop = self._stop
         if stop is not None:
             stop()
 

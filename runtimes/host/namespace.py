@@ -190,7 +190,7 @@ class _Loader(SourceFileLoader):
 def _os_of(variables: dict[str, str]) -> ModuleType:
     """The module `os` as a guest sees it."""
     view = ModuleType("os", os.__doc__)
-    vars(view).update({name: value for name, value in vars(os).items() if not name.startswith("__")})
+    vars(view).update(vars(os))
     for name in ("environb", "getenvb"):
         vars(view).pop(name, None)
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-from hosting import free_port, request
-from lodgers import Lodgers
+from hosting import app_wheel, free_port, request, shop, wheel_of
+from lodgers import ASGI, Lodgers
 from waiting import is_running, wait_for
 
 from runtimes import ports, strays
@@ -25,8 +25,9 @@ from runtimes.guests import Guests
 from runtimes.process import ProcessRuntime
 from runtimes.supervisord import Supervisor
 from runtimes.testing import RuntimeConformance
+from sources import build, resolve_processes
 from specs.digest import digest
-from specs.model import AppSpec, Isolation, Run, Upgrade
+from specs.model import AppSpec, Expose, Isolation, Run, Source, Upgrade
 
 
 @pytest.fixture
@@ -265,6 +266,12 @@ class Point:
 class Other(typing.NamedTuple):
     point: "Point"
 
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except RuntimeError as error:
+        return str(error)
+
 def look(path):
     import @P@.late
     seen = []
@@ -281,6 +288,7 @@ def look(path):
         "library": tool.look(),
         "cwd": os.path.isdir(os.environ["CELERIAC_DATA"]),
         "spec": importlib.util.find_spec("@P@.late") is not None,
+        "chdir": refused(os.chdir, "/"),
     }
 """
 
@@ -303,14 +311,13 @@ def test_what_a_guest_can_do_with_its_modules_and_its_environment(runtime: Proce
             "library": [None, False],
             "cwd": True,
             "spec": True,
+            "chdir": "a guest cannot change the working folder, which is its neighbours' too: use $CELERIAC_DATA",
         }
 
 
 def test_a_new_environment_reaches_the_guest_alone_by_its_hook(runtime: ProcessRuntime, lodgers: Lodgers) -> None:
     hook = "\nseen = []\ndef config_change(changed, new, removed): seen.append(changed)\n"
     look = "import os\ndef look(path): return [os.environ.get('GREETING'), os.getpid()]\n"
-    from lodgers import ASGI
-
     for name in ("one", "two"):
         lodgers.modules[name, "1.0"] = {"look": look, "web": ASGI + hook}
     first = runtime.deploy(lodgers.spec("one", env={"GREETING": "hello"}))
@@ -354,6 +361,33 @@ def test_a_server_that_cannot_serve_a_guest_is_named(runtime: ProcessRuntime, lo
     assert any(said in line for line in caught.value.output)
 
 
+def test_guests_of_one_package_in_two_versions_are_built_served_and_reloaded(
+    runtime: ProcessRuntime, lodgers: Lodgers, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    monkeypatch.setenv("UV_FIND_LINKS", str(shelf))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    wheel_of("waitress", shelf)
+    about = "from importlib.metadata import version\nVERSION = version('shop')\n"
+    for version in ("1.0", "1.1", "2.0"):
+        files = shop(version, "wsgi", shop__about=about)
+        files["shop/answers.py"] = "from shop.about import VERSION\n" + files["shop/answers.py"].replace(
+            '"hits"', '"about": VERSION, "hits"'
+        )
+        app_wheel(shelf, version, files, ["waitress"])
+    context = replace(lodgers.context(), build=lambda spec: build(spec, home), resolve=resolve_processes)
+    runtime = ProcessRuntime(context)
+    more: dict[str, Any] = {"source": Source(package="shop"), "upgrade": Upgrade("hot_reload")}
+    first = runtime.deploy(lodgers.spec("one", "1.0", **more))
+    runtime.deploy(lodgers.spec("two", "2.0", **more))
+    state = runtime.upgrade(lodgers.spec("one", "1.1", **more), "1.0")
+    one, two = lodgers.get("one"), lodgers.get("two")
+    assert [(told["version"], told["about"], told["stamp"]) for told in (one, two)] == [("1.1",) * 3, ("2.0",) * 3]
+    assert (one["pid"], state.pid, one["hooks"]) == (two["pid"], first.pid, [["1.0", "1.1"]])
+    assert not (home / "guests" / "site-packages" / "shop").exists()
+
+
 def test_only_a_hosted_app_is_embedded(runtime: ProcessRuntime, lodgers: Lodgers) -> None:
     with pytest.raises(RuntimeFailure, match=r"only run\.app can be embedded") as caught:
         runtime.deploy(lodgers.spec("one", run=Run({"main": ("sleep", "60")})))
@@ -395,7 +429,7 @@ _DIE = """
     import os, signal, sys
     sys.path[:0] = [{root!r}, {support!r}]
     from pathlib import Path
-    from lodgers import Lodgers
+    from lodgers import ASGI, Lodgers
     from runtimes.applied import AppliedStore
     from runtimes.guests import Guests
     from runtimes.process import ProcessRuntime
@@ -613,8 +647,6 @@ def test_no_secret_is_passed_to_the_shared_process_but_by_the_file(
 def test_a_guest_is_upgraded_beside_itself_behind_the_front(
     runtime: ProcessRuntime, lodgers: Lodgers, home: Path, port: int
 ) -> None:
-    from specs.model import Expose
-
     counters(lodgers, "one", "two")
     for version in ("1.0", "1.1"):
         lodgers.fakes["one", version] = {"tool": ("1.0", "")}
