@@ -11,6 +11,7 @@ cannot be ended alone ends the whole process, which is started again without it.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -45,10 +46,7 @@ class Guests:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listen(listener, self._folder / "control.sock")
         threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
-        told = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
-        told.wait()
+        _wait_for_signal(signal.SIGTERM, signal.SIGINT)
         self._ending = True
         for guest in list(self._guests.values()):
             guest.stop()
@@ -112,9 +110,21 @@ class Guests:
 
 def main(folder: str) -> None:
     """Be the shared host process."""
+    faulthandler.enable()  # a guest that crashes the interpreter is found by what its threads were at
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     namespace.install()
     output.install()
     Guests(Path(folder)).serve()
+
+
+def _wait_for_signal(*numbers: signal.Signals) -> None:
+    """Wait until one comes, whichever thread the system gives it to: that alone would not wake the main one."""
+    heard, tell = socket.socketpair()
+    tell.setblocking(False)
+    signal.set_wakeup_fd(tell.fileno())
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    heard.recv(1)
 
 
 def _receive(connection: socket.socket) -> Given:

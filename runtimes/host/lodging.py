@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -33,6 +34,7 @@ from .target import kind_of, lookup
 from .wsgi import WsgiGate
 
 _HARD_SECONDS = 2.0
+_CALM_SECONDS = 0.5
 
 
 @dataclass
@@ -113,14 +115,18 @@ class Lodging:
         self._given.close()
 
     def _end_threads(self) -> None:
-        """End the threads that it started, beside its server's own."""
-        deadline = time.monotonic() + _HARD_SECONDS
+        """End the threads that it started, beside its server's own. Most do so by themselves: they get a moment."""
+        begun = time.monotonic()
+        raised = 0
         while left := [one for one in output.threads_of(self) if one is not threading.current_thread()]:
-            _raise_in(left)
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - begun
+            if waited > _HARD_SECONDS:
                 names = ", ".join(sorted(one.name for one in left))
                 print(f"celeriac: ends when it wakes: {names}", file=self.log, flush=True)
                 return
+            if waited > (raised + 1) * _CALM_SECONDS:
+                raised += 1
+                _raise_in(left)
             time.sleep(0.02)
 
     def _run(self) -> None:
@@ -217,6 +223,14 @@ def _distribution(release: Path) -> str:
 
 
 def _raise_in(threads: list[threading.Thread]) -> None:
+    """Raise SystemExit in `threads`; not in one that begins or ends, which may hold a lock of `threading`."""
     for thread in threads:
-        if thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+        frame = sys._current_frames().get(thread.ident or 0)
+        if frame is None or (frame.f_code.co_filename == threading.__file__ and frame.f_code.co_name in _AT_THE_EDGE):
+            continue
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+
+
+_AT_THE_EDGE = frozenset(
+    {"_bootstrap", "_bootstrap_inner", "_delete", "_stop", "_set_ident", "_set_native_id", "_set_tstate_lock", "set"}
+)
