@@ -71,6 +71,7 @@ def environment(
         CELERIAC_ENV_FILE=str(manifest["env_file"]),
         CELERIAC_HOST_PROGRAM=HOST_PROGRAM,
     )
+    result.pop("CELERIAC_GUESTS", None)
     if manifest.get("isolation") == "embedded":
         result["CELERIAC_GUESTS"] = os.path.join(_home_of(manifest), "guests", "control.sock")  # noqa: PTH118
     return result

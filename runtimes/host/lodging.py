@@ -111,7 +111,7 @@ class Lodging:
 
     def close(self) -> None:
         """Let go of all that it had. Nothing of it runs."""
-        self._shared.leave(self.key)
+        self._shared.leave(self)
         self._given.close()
 
     def _end_threads(self) -> None:
@@ -149,7 +149,7 @@ class Lodging:
         variables.update(environ.read_env(given.env_file))
         release = Path(variables["CELERIAC_RELEASE"])
         distribution = _distribution(release)
-        self._shared.join(self.key, given.app, dependencies(release, distribution))
+        self._shared.join(self, given.app, dependencies(release, distribution))
         process = variables["CELERIAC_PROCESS"]
         code = CodeFolder(given.run / f"{process}.code", release)
         code.point(release)

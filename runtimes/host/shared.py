@@ -65,16 +65,16 @@ class SharedFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._users: dict[str, tuple[str, dict[str, Distribution]]] = {}
+        self._users: dict[object, tuple[str, dict[str, Distribution]]] = {}
         self._there: dict[str, Distribution] = {}
         self._lock = threading.Lock()
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700, parents=True)
 
-    def join(self, guest: str, app: str, wanted: Mapping[str, Distribution]) -> None:
+    def join(self, guest: object, app: str, wanted: Mapping[str, Distribution]) -> None:
         """Have all of `wanted` in it, for as long as `guest` is here. Raises Refused, and then nothing has changed."""
         with self._lock:
-            others = {f"{name} ({key})" if name == app else name: had for key, (name, had) in self._users.items()}
+            others = {f"{name}, an earlier release" if name == app else name: had for name, had in self._users.values()}
             why, _ = conflict(app, wanted, others)
             if why:
                 raise Refused("DependencyConflict", f"{why}: guests share one process")
@@ -90,7 +90,7 @@ class SharedFolder:
             self._users[guest] = (app, dict(wanted))
             importlib.invalidate_caches()
 
-    def leave(self, guest: str) -> None:
+    def leave(self, guest: object) -> None:
         """`guest` is gone."""
         with self._lock:
             self._users.pop(guest, None)
@@ -120,6 +120,7 @@ class SharedFolder:
         for file in files:
             with contextlib.suppress(OSError):
                 Path(file).unlink()
+        shutil.rmtree(one.info, ignore_errors=True)
         for folder in {str(Path(file).parent) for file in files}:
             shutil.rmtree(Path(folder) / "__pycache__", ignore_errors=True)
 
