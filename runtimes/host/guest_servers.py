@@ -6,14 +6,13 @@ What is not here cannot do that: gunicorn is ended by signals, granian's threads
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from .door import Door
-from .servers import KEEP_SECONDS, THREADS
+from .servers import KEEP_SECONDS, THREADS, hypercorn_config
 
 STOP_SECONDS = 4  # for requests in flight; what has not ended then is cancelled
 _ASGI, _WSGI = frozenset({"asgi"}), frozenset({"wsgi"})
@@ -63,12 +62,8 @@ def _uvicorn(gate: Any, listener: socket.socket, kind: str, stopper: Stopper) ->
 
 def _hypercorn(gate: Any, listener: socket.socket, kind: str, stopper: Stopper) -> None:
     from hypercorn.asyncio import serve
-    from hypercorn.config import Config
 
-    config = Config()
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]
-    config.keep_alive_timeout = float(KEEP_SECONDS)
-    config.graceful_timeout = float(STOP_SECONDS)
+    config = hypercorn_config(listener, STOP_SECONDS)
 
     async def run() -> None:
         ended = asyncio.Event()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from hosting import free_port, get
+from hosting import free_port, get, make_environment
 
 from runtimes.base import RuntimeContext
 from specs.digest import release_id
@@ -95,13 +93,7 @@ class Lodgers:
             return folder
         part = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        site = part / "venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-        site.mkdir(parents=True)
-        (part / "venv" / "bin").mkdir()
-        base = Path(os.path.realpath(sys.executable))
-        (part / "venv" / "bin" / "python").symlink_to(base)
-        (part / "venv" / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
-        (site / "_celeriac_src.pth").write_text("../../../../src\n")
+        site = make_environment(part)
         server = self.servers.get(spec.name, self.server)
         for name in SERVERS[server]:
             install(name, site)
