@@ -63,10 +63,13 @@ class Bringer:
         routed = switcher.refuse_taken_route(spec)
         beside = applied if spec.upgrade.strategy != "restart" and self._blue_green.can(applied) else None
         hindered = why_not(spec) if routed else "until now the app itself had the port that it is to be exposed by"
+        if beside is not None:
+            hindered = hindered or node.guests.why_not_beside(beside, spec, release)
         if beside is not None and not hindered:
             message = self._tell(spec, tried, instead, by="blue_green") if instead is not None else ""
             state = self._blue_green.bring(spec, beside, release, processes, message)
             node.front.settle(spec.name, node.route(spec))
+            node.guests.settle()
             return state
         if instead is None and beside is not None:
             instead = Fallback(hindered)
@@ -95,6 +98,7 @@ class Bringer:
         with switcher.switched(spec, release, processes, applied) as switched:
             state = self._starter.start(replace(switched, message=message))
         node.front.settle(spec.name, node.route(spec))
+        node.guests.settle()
         return state
 
     def goes_on(self, spec: AppSpec, applied: Applied) -> bool:
@@ -195,4 +199,5 @@ class Bringer:
         (folder / "integrity.json").unlink(missing_ok=True)
         shutil.rmtree(folder / "run", ignore_errors=True)
         inheritance.drop_heir(folder)
+        node.guests.settle()
         node.store.drop(name)  # last: until here a repeated removal finds it

@@ -7,14 +7,13 @@ in time is a host that is gone; what that means is for the caller to say.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from runtimes.host.control import address
+from runtimes.host.unixsocket import connect
 
 _STATUS_SECONDS = 2.0
 
@@ -42,11 +41,7 @@ class HostClient:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:
-            run = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                self._socket.connect(address(path, run))
-            finally:
-                os.close(run)
+            connect(self._socket, path)
             peer = _peer(self._socket)
         except OSError as error:
             self._socket.close()

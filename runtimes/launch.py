@@ -34,7 +34,7 @@ _NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_P
 _KEPT = frozenset((*_MACHINE, *_NETWORK, "http_proxy", "https_proxy", "all_proxy", "no_proxy"))
 _VARIABLE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 _LOCK_WAIT = 5.0
-_HOST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "host", "__main__.py")  # noqa: PTH100, PTH118, PTH120
+HOST_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "host", "__main__.py")  # noqa: PTH100, PTH118, PTH120
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
@@ -69,9 +69,17 @@ def environment(
         CELERIAC_PROCESS=process,
         CELERIAC_SIDE=str(manifest["side"]),
         CELERIAC_ENV_FILE=str(manifest["env_file"]),
-        CELERIAC_HOST_PROGRAM=_HOST,
+        CELERIAC_HOST_PROGRAM=HOST_PROGRAM,
     )
+    result.pop("CELERIAC_GUESTS", None)
+    if manifest.get("isolation") == "embedded":
+        result["CELERIAC_GUESTS"] = os.path.join(_home_of(manifest), "guests", "control.sock")  # noqa: PTH118
     return result
+
+
+def _home_of(manifest: Mapping[str, object]) -> str:
+    """The home folder, from `<home>/supervisor/supervisord.pid`."""
+    return os.path.dirname(os.path.dirname(str(manifest["supervisor_pid"])))  # noqa: PTH120
 
 
 def expand(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:

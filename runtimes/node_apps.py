@@ -16,6 +16,7 @@ from runtimes.files import LockTimeoutError, is_app_name, locked
 from runtimes.front import Front, RouteRefusedError
 from runtimes.front_admin import FrontError
 from runtimes.front_config import Route
+from runtimes.guests import Guests
 from runtimes.observe import Observer
 from runtimes.private_ports import NoPrivatePortError
 from runtimes.sides import Side
@@ -39,6 +40,7 @@ class NodeApps:
         self.supervisor = Supervisor(self.home, apps=self._wanted)
         self.observer = Observer(self.home, self.store, self.supervisor)
         self.front = Front(self.home, self.supervisor)
+        self.guests = Guests(self.home, self.store, self.supervisor)
 
     def applied(self, name: str) -> Applied | None:
         """What is applied of `name`; None when nothing is, or when that is no app's name."""
@@ -68,6 +70,14 @@ class NodeApps:
     def route(self, spec: AppSpec) -> Route | None:
         """What the front is to lead to the app of `spec`."""
         return Route(spec.expose.port, spec.expose.host) if spec.expose is not None else None
+
+    def tell_of_guests(self) -> None:
+        """Tell, once, of guests that were started anew because one of them could not be ended alone."""
+        note = self.guests.restarted()
+        if note is not None:
+            name = str(note["guest"]).partition("@")[0]
+            applied = self.applied(name)
+            self.context.tell("guests.restart", AppSpec(name, applied.version if applied is not None else ""), note)
 
     def state(self, name: str) -> AppState:
         """The app as it is observed, just after it was changed."""

@@ -52,7 +52,7 @@ from specs.model import AppSpec, Isolation
 class ProcessRuntime:
     """Brings the apps of one node to their specs, as processes under its supervisor."""
 
-    isolations: frozenset[Isolation] = frozenset({"process"})
+    isolations: frozenset[Isolation] = frozenset({"process", "embedded"})
 
     def __init__(self, context: RuntimeContext) -> None:
         self.context = context
@@ -216,9 +216,12 @@ class ProcessRuntime:
     def revive(self) -> None:
         """Have a supervisor; when the last one died, its strays are ended and its apps are started again, once.
 
-        And have the front, where apps are exposed.
+        And have the front, where apps are exposed, and the shared host process, where apps are embedded.
         """
         self.supervisor.ensure_running()
+        with contextlib.suppress(SupervisorError):  # as for the front
+            self._node.guests.revive()
+        self._node.tell_of_guests()
         with contextlib.suppress(FrontError, SupervisorError):  # looked at again soon; a deploy tells why
             self._node.front.ensure()
 

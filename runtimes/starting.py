@@ -18,6 +18,7 @@ from runtimes.applied import Applied, now
 from runtimes.base import RuntimeFailure
 from runtimes.crashes import Crashes
 from runtimes.front_config import Route
+from runtimes.guests import EMBEDDED
 from runtimes.health import ProbeResult
 from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, identities
@@ -43,6 +44,9 @@ class Starter:
             node.front.claim(applied.name, Route(applied.expose.port, applied.expose.host))
             node.store.put_upstream(applied.name, applied.side, _NOWHERE)
         applied = node.store.put(replace(applied, phase="starting", reloaded={}))
+        if applied.isolation == EMBEDDED:
+            node.guests.ensure(Path(applied.release))
+            node.tell_of_guests()
         before = logs.positions(node.home, applied.name, applied.side)
         node.context.report("starting")
         node.supervisor.put(applied.name, applied.processes, applied.side)

@@ -125,33 +125,48 @@ def with_group(text: str, name: str, section: str) -> str:
 
 def front_conf(home: Path, name: str, process: str, command: Sequence[str], *, home_id: str) -> str:
     """The file of the front, a program of our own. It finds its apps from the home folder on."""
-    where = home / "front"
-    return string.Template(_FRONT).substitute(
+    xdg = escape(str(home / "front")).replace('"', '\\"')
+    more = f'XDG_DATA_HOME="{xdg}",XDG_CONFIG_HOME="{xdg}"'
+    return _own_conf(home, name, process, command, home_id=home_id, folder=home, more=more, stops=5)
+
+
+def guests_conf(home: Path, name: str, process: str, command: Sequence[str], *, home_id: str) -> str:
+    """The file of the shared host process of embedded apps, a program of our own."""
+    more = f'CELERIAC_PROCESS="{name}",PYTHONUNBUFFERED="1"'
+    folder = home / "guests"
+    return _own_conf(home, name, process, command, home_id=home_id, folder=folder, more=more, stops=STOP_SECONDS)
+
+
+def _own_conf(
+    home: Path, name: str, process: str, command: Sequence[str], *, home_id: str, folder: Path, more: str, stops: int
+) -> str:
+    return string.Template(_OWN).substitute(
         group=name,
         name=process,
         command=escape(shlex.join(command)),
-        home=escape(str(home)),
-        xdg=escape(str(where)).replace('"', '\\"'),
+        folder=escape(str(folder)),
         home_id=home_id,
+        more=more,
+        stops=stops,
         log=escape(str(home / "logs" / f"{name}.log")),
         bytes=_LOG_BYTES,
         backups=_LOG_BACKUPS,
     )
 
 
-_FRONT = """[group:$group]
+_OWN = """[group:$group]
 programs=$group.$name
 
 [program:$group.$name]
 process_name=$name
 command=$command
-directory=$home
-environment=CELERIAC_APP="$group",CELERIAC_HOME_ID="$home_id",XDG_DATA_HOME="$xdg",XDG_CONFIG_HOME="$xdg"
+directory=$folder
+environment=CELERIAC_APP="$group",CELERIAC_HOME_ID="$home_id",$more
 autostart=false
 autorestart=true
 startsecs=1
 startretries=30
-stopwaitsecs=5
+stopwaitsecs=$stops
 killasgroup=true
 redirect_stderr=true
 stdout_logfile=$log

@@ -38,6 +38,7 @@ class Switcher:
             if applied is not None and Path(applied.release) == release and self._node.damaged(applied):
                 with releases.replaced(release):
                     release = context.build(spec)
+            self._node.guests.refuse(spec, release)
             return release, context.resolve(spec, release)
         except (RuntimeFailure, Superseded):
             raise

@@ -77,6 +77,14 @@ class AppSchema(Section):
             },
             "then": {"properties": {"run": {"required": ["app"]}}, "required": ["run"]},
         },
+        {
+            "if": {"properties": {"isolation": {"const": "embedded"}}, "required": ["isolation"]},
+            "then": {
+                "properties": {"run": {"required": ["app"], "not": {"required": ["reload_signal"]}}},
+                "required": ["run"],
+                "not": {"required": ["limits"]},
+            },
+        },
     )
     name = Text("the app's name, unique in the repository", pattern=NAME, wanted=NAME_WANTED, required=True)
     version = VersionField('the version to run; quote it, as in "1.10"', required=True)
@@ -116,6 +124,8 @@ class AppSchema(Section):
                 errors["upgrade"] = {
                     "strategy": ["hot_reload needs run.app (module:callable): only hosted apps have it"]
                 }
+        if data.get("isolation") == "embedded":
+            _check_embedded(original, errors)
         if "renamed_from" in data and data["renamed_from"] == data.get("name"):
             errors["renamed_from"] = ["is the app's own name"]
         raise_all(errors)
@@ -130,6 +140,22 @@ class AppSchema(Section):
         if spec.source.type == "pypi" and not spec.source.package:
             spec = replace(spec, source=replace(spec.source, package=spec.name))
         return spec
+
+
+def _check_embedded(original: Mapping[str, Any], errors: dict[str | int, Any]) -> None:
+    """What a guest of a shared process cannot have, because it has no process of its own."""
+    run = original.get("run")
+    given = [name for name in ("command", "processes") if isinstance(run, Mapping) and name in run]
+    if given:
+        errors["run"] = {
+            given[0]: ["cannot go together with isolation: embedded, which needs run.app (module:callable)"]
+        }
+    elif not (isinstance(run, Mapping) and "app" in run):
+        errors["isolation"] = ["embedded needs run.app (module:callable): only hosted apps can be guests"]
+    elif "reload_signal" in run:
+        errors["run"] = {"reload_signal": ["would reach all guests of the shared process; have config_change instead"]}
+    if original.get("limits") is not None:
+        errors["limits"] = ["cannot be kept for one guest of a shared process; leave it out, or set isolation: process"]
 
 
 _SCHEMA = AppSchema()

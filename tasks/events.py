@@ -19,6 +19,7 @@ NAMES = (
     "parse.start", "parse.stop", "deps.start", "deps.stop", "build.start", "build.stop", "deploy.start", "deploy.stop",
     "upgrade.start", "upgrade.stop", "upgrade.fallback", "reconfigure.start", "reconfigure.stop", "remove.start",
     "remove.stop", "rollback.start", "rollback.stop", "health.check", "code.load", "code.purge", "node.up", "node.down",
+    "guests.restart",
 )  # fmt: skip
 
 _SIGNALS = {name: Signal(name=name.replace(".", "_"), providing_args={"event"}) for name in NAMES}
@@ -51,6 +52,7 @@ code_load = _SIGNALS["code.load"]
 code_purge = _SIGNALS["code.purge"]
 node_up = _SIGNALS["node.up"]
 node_down = _SIGNALS["node.down"]
+guests_restart = _SIGNALS["guests.restart"]
 
 
 def send(event: Event) -> None:

@@ -6,7 +6,7 @@ interpreter, under a private name (see `__main__`), beside whatever the app brin
 
     main       puts one process together: code folder, callable, server, gate, control socket; target: the callable
     guest      one hosted app: what the control socket may ask of it, and what it really runs
-    control    the Unix socket (mode 0600) that speaks JSON lines; may serve several guests
+    control    the Unix socket (mode 0600) that speaks JSON lines
     door       counts requests, holds new ones while suspended: the one place that knows who is in
     asgi, wsgi the gates: the app as the server sees it, with the door before it; lifespan: an ASGI app's own
     codefolder the link that all of the app's code is imported through, so that a release can be changed under it
@@ -16,5 +16,12 @@ interpreter, under a private name (see `__main__`), beside whatever the app brin
     hooks      code_change and config_change; environ: the environment file against os.environ
     servers    uvicorn, hypercorn, granian, gunicorn, waitress: whichever the app brings, in this process
 
-Celeriac's side of it is `runtimes.host_client` and `runtimes.hot_reload`.
+Several apps in one process (`isolation: embedded`):
+
+    guests     the shared host process of a node; lodging: one guest in it, from its start until nothing of it runs
+    attendant  the small process that stands for a guest under the supervisor
+    namespace  a guest's own modules, and its `os.environ`; shared: the distributions that all guests share
+    output     what guests print, told apart; guest_servers: servers that can be ended alone; unixsocket: for both ends
+
+Celeriac's side of it is `runtimes.host_client`, `runtimes.hot_reload` and `runtimes.guests`.
 """

@@ -1,5 +1,8 @@
 """Run by the release's interpreter: `python -P <this file> --servers uvicorn,hypercorn module:callable`.
 
+Where CELERIAC_GUESTS says where the node's shared host process listens, this one only attends to a guest there
+(`attendant`). With `--guests <folder>` it is that shared host (`guests`).
+
 The package is given a private name, so that neither its modules nor its folder can be mistaken for the app's: `-P`
 keeps the folder off the import path.
 """
@@ -29,4 +32,9 @@ def _become_package() -> None:
 
 if __name__ == "__main__":
     _become_package()
-    importlib.import_module(f"{_NAME}.main").main(sys.argv[1:])
+    if sys.argv[1:2] == ["--guests"]:
+        importlib.import_module(f"{_NAME}.guests").main(sys.argv[2])
+    elif "CELERIAC_GUESTS" in os.environ:
+        importlib.import_module(f"{_NAME}.attendant").main(sys.argv[1:])
+    else:
+        importlib.import_module(f"{_NAME}.main").main(sys.argv[1:])

@@ -10,8 +10,8 @@ be left out.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -20,35 +20,33 @@ from typing import Any
 
 from .failure import Refused
 from .guest import Guest
+from .unixsocket import listen
 
-_LONGEST = 108 - 8  # what a Unix socket's path may have, and a little less
 _MESSAGE = 64 * 1024
 
 
 class Control:
     """Listens at `path`. `guests` is read at each message, so guests may come and go."""
 
-    def __init__(self, path: Path, guests: Mapping[str, Guest]) -> None:
+    def __init__(self, path: Path, guests: Mapping[str, Guest], listener: socket.socket | None = None) -> None:
+        """With `listener`, that is the one to listen with, and `path` is where it does."""
         self.path = path
         self._guests = guests
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._given = listener
+        self._socket = listener or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def start(self) -> None:
         """Listen from now on, in a thread of its own."""
-        self.path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._socket.bind(address(self.path, folder))
-        finally:
-            os.umask(before)
-            os.close(folder)
-        self._socket.listen(16)
+        if self._given is None:
+            listen(self._socket, self.path)
         threading.Thread(target=self._accept, name="celeriac-control", daemon=True).start()
 
     def close(self) -> None:
         """Listen no more."""
-        self.path.unlink(missing_ok=True)
+        if self._given is None:
+            self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # it ends whoever waits in accept
         self._socket.close()
 
     def _accept(self) -> None:
@@ -105,11 +103,3 @@ def commands(guest: Guest) -> Mapping[str, Callable[..., dict[str, Any]]]:
         "resume": guest.resume,
         "stop": guest.stop,
     }
-
-
-def address(path: Path, folder: int) -> str:
-    """What to bind or connect to for the socket `path`, whose folder is open as the descriptor `folder`.
-
-    A path that is too long for a socket is reached through the descriptor.
-    """
-    return str(path) if len(os.fsencode(path)) < _LONGEST else f"/proc/self/fd/{folder}/{path.name}"

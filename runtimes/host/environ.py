@@ -6,9 +6,8 @@ Values reach a running process through this file alone: no argument list, no soc
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,9 +57,10 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 class ProcessEnv:
-    """`os.environ`, changed and put back."""
+    """`variables`, which is `os.environ` or what a guest sees as that, changed and put back."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: MutableMapping[str, str]) -> None:
+        self._variables = variables
         self._before: dict[str, str | None] = {}
 
     def apply(self, change: EnvChange) -> None:
@@ -72,18 +72,17 @@ class ProcessEnv:
 
     def set(self, name: str, value: str | None) -> None:
         """Set one variable, or remove it."""
-        self._before.setdefault(name, os.environ.get(name))
-        _put(name, value)
+        self._before.setdefault(name, self._variables.get(name))
+        self._put(name, value)
 
     def undo(self) -> None:
         """Put back what was there before the first change."""
         for name, value in self._before.items():
-            _put(name, value)
+            self._put(name, value)
         self._before.clear()
 
-
-def _put(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
+    def _put(self, name: str, value: str | None) -> None:
+        if value is None:
+            self._variables.pop(name, None)
+        else:
+            self._variables[name] = value

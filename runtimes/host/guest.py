@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,9 +49,25 @@ class Guest:
     """A hosted app. `gate` is what the server calls."""
 
     def __init__(
-        self, target: str, gate: Gate, door: Door, code: CodeFolder, identity: Identity, env_file: Path
+        self,
+        target: str,
+        gate: Gate,
+        door: Door,
+        code: CodeFolder,
+        identity: Identity,
+        env_file: Path,
+        *,
+        prefix: str = "",
+        variables: MutableMapping[str, str] = os.environ,
+        end: Callable[[], None] | None = None,
     ) -> None:
+        """`prefix` is before the names of its own modules, `variables` is its environment, `end` has it end: all of it
+        as of a process of its own where nothing else is said.
+        """
         self.target = target
+        self._prefix = prefix
+        self._variables = variables
+        self._end = end or _end_process
         self.gate = gate
         self.door = door
         self.server = ""
@@ -153,7 +169,7 @@ class Guest:
     def stop(self) -> dict[str, Any]:
         """End the process as the supervisor would. Who is held is let in first, to be answered while it ends."""
         self.door.open()
-        os.kill(os.getpid(), signal.SIGTERM)
+        self._end()
         return {}
 
     # Inside
@@ -162,7 +178,7 @@ class Guest:
         if not release.is_dir():
             raise Refused("NoRelease", f"there is no release {release.name}")
         try:
-            plan = make_plan(self._code, release, distribution, self.target.partition(":")[0])
+            plan = make_plan(self._code, release, distribution, self._module, self._prefix)
         except (OSError, ValueError, SyntaxError) as error:
             raise Refused("NotPrepared", self._told(error)) from error
         if plan.unreached:
@@ -172,7 +188,7 @@ class Guest:
 
     async def _upgrade(self, plan: Plan, identity: Identity) -> dict[str, Any]:
         reload = Reload(plan, self._code)
-        process = environ.ProcessEnv()
+        process = environ.ProcessEnv(self._variables)
         env, old = self._read_env(), self.identity
         change = environ.difference(self._env, env)
         try:
@@ -182,7 +198,7 @@ class Guest:
             await hooks.call_code_changes(hooks.code_changes(reload.modules()), old.version, identity.version)
             if change:
                 await self._call_config_change(change)
-            following = await self._following(lookup(self.target))
+            following = await self._following(self._lookup())
         except BaseException as error:
             reload.undo()
             process.undo()
@@ -214,14 +230,14 @@ class Guest:
         return lambda: setattr(wsgi, "app", app)
 
     async def _reconfigure(self, env: dict[str, str], digest: str, signal_name: str) -> dict[str, Any]:
-        process = environ.ProcessEnv()
+        process = environ.ProcessEnv(self._variables)
         change = environ.difference(self._env, env)
         try:
             process.apply(change)
             following = None
             if self._config_change() is not None:
                 await self._call_config_change(change)
-                following = await self._following(lookup(self.target))  # the hook may have made it anew
+                following = await self._following(self._lookup())  # the hook may have made it anew
             elif signal_name:
                 os.kill(os.getpid(), signal.Signals[signal_name])
             process.set("CELERIAC_DIGEST", digest)
@@ -255,7 +271,7 @@ class Guest:
         """What Celeriac says in the environment of the new release, which is what it would say at a start."""
         before = str(self._code.release)
         for name in ("PATH", "VIRTUAL_ENV"):
-            value = os.environ.get(name)
+            value = self._variables.get(name)
             if value is not None:
                 process.set(name, value.replace(f"{before}/", f"{release}/"))
         for name, value in (
@@ -267,7 +283,7 @@ class Guest:
             process.set(name, value)
 
     def _config_change(self) -> Callable[..., Any] | None:
-        module = sys.modules.get(self.target.partition(":")[0])
+        module = sys.modules.get(self._module)
         return hooks.config_change(module) if isinstance(module, ModuleType) else None
 
     def _told(self, error: BaseException) -> str:
@@ -275,6 +291,14 @@ class Guest:
         with contextlib.suppress(Refused):
             values |= set(self._read_env().values())
         return told(error, values)
+
+    def _lookup(self) -> Any:
+        return lookup(f"{self._prefix}{self.target}")
+
+    @property
+    def _module(self) -> str:
+        """The module of the callable, as Python knows it."""
+        return f"{self._prefix}{self.target.partition(':')[0]}"
 
     def _require_suspended(self) -> None:
         if not self.door.counts().shut:
@@ -292,3 +316,7 @@ class Guest:
         if self.gate.loop is None:
             raise Refused("NotStarted", "its server has not begun to serve")
         return asyncio.run_coroutine_threadsafe(make(), self.gate.loop).result()
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)

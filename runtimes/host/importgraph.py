@@ -13,10 +13,19 @@ Graph = Mapping[str, Collection[str]]
 
 
 def imports_of(
-    tree: ast.Module, module: str, is_package: bool, known: Collection[str], *, later: bool = False
+    tree: ast.Module,
+    module: str,
+    is_package: bool,
+    known: Collection[str],
+    *,
+    later: bool = False,
+    prefix: str = "",
 ) -> frozenset[str]:
-    """Those of the modules `known` that the body of `module` imports; with `later`, also those that functions do."""
-    finder = _Imports(module if is_package else module.rpartition(".")[0], known, later)
+    """Those of the modules `known` that the body of `module` imports; with `later`, also those that functions do.
+
+    `prefix` is what the names of known modules may have before what import statements call them.
+    """
+    finder = _Imports(module if is_package else module.rpartition(".")[0], known, later, prefix)
     finder.visit(tree)
     return frozenset(finder.found - {module})
 
@@ -85,8 +94,9 @@ def _needs(graph: Graph, module: str, modules: Collection[str]) -> set[str]:
 class _Imports(ast.NodeVisitor):
     """Collects what a module's body imports. `package` is what relative names are relative to."""
 
-    def __init__(self, package: str, known: Collection[str], later: bool) -> None:
+    def __init__(self, package: str, known: Collection[str], later: bool, prefix: str) -> None:
         self.package = package
+        self.prefix = prefix
         self.known = known
         self.later = later
         self.found: set[str] = set()
@@ -102,7 +112,7 @@ class _Imports(ast.NodeVisitor):
         base = self._absolute(node.module or "", node.level)
         for alias in node.names:
             inner = f"{base}.{alias.name}"
-            self._add(inner if inner in self.known else base)
+            self._add(inner if self._known(inner) in self.known else base)
 
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -141,5 +151,9 @@ class _Imports(ast.NodeVisitor):
         return ".".join([*base, *([name] if name else [])])
 
     def _add(self, name: str) -> None:
+        name = self._known(name)
         if name in self.known:
             self.found.add(name)
+
+    def _known(self, name: str) -> str:
+        return name if name in self.known else f"{self.prefix}{name}"

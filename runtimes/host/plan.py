@@ -37,8 +37,8 @@ class Plan:
     unreached: tuple[str, ...] = ()
 
 
-def make_plan(code: CodeFolder, release: Path, distribution: str, begin: str) -> Plan:
-    """Compare what is loaded with `release`. `begin` is the module of the app's callable.
+def make_plan(code: CodeFolder, release: Path, distribution: str, begin: str, prefix: str = "") -> Plan:
+    """Compare what is loaded with `release`. `begin` is the module of the app's callable, `prefix` that of its modules.
 
     It is made anew as well when files that are no code changed: what it keeps of them, such as templates, is let go. So
     is a module that may have asked for the version of its distribution, when that is another one.
@@ -66,11 +66,11 @@ def make_plan(code: CodeFolder, release: Path, distribution: str, begin: str) ->
     held = {name: _held(name, module, loaded) for name, (module, _) in loaded.items()}
     graph, leads_to = {}, {}
     for name, (module, file) in loaded.items():
-        at_once, ever = _imports(code.release / file, name, module, loaded)
+        at_once, ever = _imports(code.release / file, name, module, loaded, prefix)
         graph[name], leads_to[name] = at_once | held[name], ever | held[name]
     unreached = {*changed, *gone} - reached(leads_to, begin)
     concerned = dependents(graph, [*changed, *gone, *anew]) - set(gone)
-    after = {name: _imports(release / loaded[name][1], name, loaded[name][0], loaded)[0] for name in concerned}
+    after = {name: _imports(release / loaded[name][1], name, loaded[name][0], loaded, prefix)[0] for name in concerned}
     for name in concerned:
         _compile(release / loaded[name][1])
     order = import_order(after, concerned)
@@ -80,7 +80,7 @@ def make_plan(code: CodeFolder, release: Path, distribution: str, begin: str) ->
 
 
 def _imports(
-    path: Path, name: str, module: ModuleType, known: Collection[str]
+    path: Path, name: str, module: ModuleType, known: Collection[str], prefix: str = ""
 ) -> tuple[frozenset[str], frozenset[str]]:
     """What the module imports when its body runs, and what it or its functions ever do."""
     try:
@@ -88,7 +88,10 @@ def _imports(
     except OSError:
         return frozenset(), frozenset()
     package = hasattr(module, "__path__")
-    return imports_of(tree, name, package, known), imports_of(tree, name, package, known, later=True)
+    return (
+        imports_of(tree, name, package, known, prefix=prefix),
+        imports_of(tree, name, package, known, later=True, prefix=prefix),
+    )
 
 
 def _held(name: str, module: ModuleType, known: Collection[str]) -> frozenset[str]:

@@ -65,12 +65,8 @@ def _uvicorn(gate: Any, listener: socket.socket, kind: str) -> None:
 
 def _hypercorn(gate: Any, listener: socket.socket, kind: str) -> None:
     from hypercorn.asyncio import serve
-    from hypercorn.config import Config
 
-    config = Config()
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]
-    config.keep_alive_timeout = float(KEEP_SECONDS)
-    config.graceful_timeout = float(STOP_SECONDS)
+    config = hypercorn_config(listener, STOP_SECONDS)
 
     async def run() -> None:
         ended = asyncio.Event()
@@ -80,6 +76,17 @@ def _hypercorn(gate: Any, listener: socket.socket, kind: str) -> None:
         await serve(gate, config, mode="wsgi" if kind == "wsgi" else "asgi", shutdown_trigger=ended.wait)
 
     asyncio.run(run())
+
+
+def hypercorn_config(listener: socket.socket, stop_seconds: float) -> Any:
+    """The settings with which hypercorn serves on `listener`."""
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"fd://{os.dup(listener.fileno())}"]
+    config.keep_alive_timeout = float(KEEP_SECONDS)
+    config.graceful_timeout = float(stop_seconds)
+    return config
 
 
 def _granian(gate: Any, listener: socket.socket, kind: str) -> None:

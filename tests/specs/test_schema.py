@@ -66,7 +66,7 @@ def test_every_field_is_read():
         upgrade={"strategy": "blue_green"},
         expose={"port": 80, "host": "shop.example.com"},
         limits={"memory": "512MB", "cpus": 2},
-        isolation="embedded",
+        isolation="process",
         placement={"nodes": ["web-1"], "labels": {"role": "web", "zone": 2}, "replicas": 2, "failover": False},
         hooks={"pre_deploy": "shop migrate", "post_deploy": ["shop", "warm"]},
         prune=False,
@@ -86,7 +86,7 @@ def test_every_field_is_read():
         upgrade=Upgrade("blue_green"),
         expose=Expose(80, "shop.example.com"),
         limits=Limits(512 * 10**6, 2.0),
-        isolation="embedded",
+        isolation="process",
         placement=Placement(("web-1",), {"role": "web", "zone": "2"}, 2, failover=False),
         hooks=Hooks(("shop", "migrate"), ("shop", "warm")),
         prune=False,
@@ -165,6 +165,26 @@ def test_hot_reload_needs_a_hosted_app():
     assert faults(upgrade=upgrade) == said
     assert faults(upgrade=upgrade, run={"command": "x"}) == said
     assert accepted(upgrade=upgrade, run={"app": "shop.web:app"}).upgrade.strategy == "hot_reload"
+
+
+def test_an_embedded_app_is_hosted_and_has_no_process_of_its_own():
+    embedded = {"isolation": "embedded"}
+    hosted = {"app": "shop.web:app"}
+    assert accepted(**embedded, run=hosted).isolation == "embedded"
+    bare = {"isolation": "embedded needs run.app (module:callable): only hosted apps can be guests"}
+    assert faults(**embedded) == bare
+    assert faults(**embedded, run={"reload_signal": "HUP"}) == bare
+    for run in ({"command": "x"}, {"processes": {"web": "x"}}):
+        (name,) = run
+        assert faults(**embedded, run=run) == {
+            f"run.{name}": "cannot go together with isolation: embedded, which needs run.app (module:callable)"
+        }
+    assert faults(**embedded, run={**hosted, "reload_signal": "HUP"}) == {
+        "run.reload_signal": "would reach all guests of the shared process; have config_change instead"
+    }
+    assert faults(**embedded, run=hosted, limits={"cpus": 1}) == {
+        "limits": "cannot be kept for one guest of a shared process; leave it out, or set isolation: process"
+    }
 
 
 def test_an_app_cannot_be_renamed_from_itself():

@@ -129,13 +129,7 @@ def make_hosted_release(folder: Path, files: Mapping[str, str], manifest: Mappin
     if folder.is_dir():
         return folder
     part = folder.with_name(f".{folder.name}.part")
-    site = part / "venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    site.mkdir(parents=True)
-    (part / "venv" / "bin").mkdir()
-    base = Path(os.path.realpath(sys.executable))
-    (part / "venv" / "bin" / "python").symlink_to(base)
-    (part / "venv" / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
-    (site / "_celeriac_src.pth").write_text("../../../../src\n")
+    site = make_environment(part)
     (site / "servers.pth").write_text(sysconfig.get_path("purelib") + "\n")
     for name, text in files.items():
         path = part / "src" / name
@@ -144,6 +138,18 @@ def make_hosted_release(folder: Path, files: Mapping[str, str], manifest: Mappin
     (part / "release.json").write_text(json.dumps({"distribution": "", "python": "3", **manifest}))
     part.rename(folder)
     return folder
+
+
+def make_environment(release: Path) -> Path:
+    """A virtual environment in which `src` of `release` is found; its site-packages."""
+    site = release / "venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    site.mkdir(parents=True)
+    (release / "venv" / "bin").mkdir()
+    base = Path(os.path.realpath(sys.executable))
+    (release / "venv" / "bin" / "python").symlink_to(base)
+    (release / "venv" / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
+    (site / "_celeriac_src.pth").write_text("../../../../src\n")
+    return site
 
 
 def wheel_of(name: str, folder: Path) -> None:
