@@ -39,6 +39,7 @@ def test_an_app_over_its_memory_is_killed_alone_restarted_and_reported(setting: 
         assert event.extra == {"reason": "OutOfMemory", "process": "main", "limit": 64_000_000, "by": mechanism}
 
         wait_for(lambda: here.is_synced() and here.status()["apps"]["greedy"]["pid"] not in (None, old))
+        wait_for(lambda: bool(here.live("greedy").limits))  # not told of what is still being started
         assert not is_running(old)
         assert here.pid("modest") == neighbour
         app = json.loads(here.cli("app", "greedy", "--json"))
