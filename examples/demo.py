@@ -178,6 +178,7 @@ def give_tour(demo: Demo, say: Callable[[str], None] = print) -> None:
     """Give the tour, unless somebody pushed something already; beside what `celeriac up` shows."""
     from tour import Tour, TourError
 
+    import tasks.celery  # noqa: F401 - now, and not when the first push is timed
     from tasks import api
 
     def commit(message: str) -> None:
