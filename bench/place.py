@@ -22,14 +22,17 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from installation import CELERY, Installation  # noqa: E402
 
 from bench.measure import until  # noqa: E402
+from celeriac.settings import Settings  # noqa: E402
 from state.steps import Step  # noqa: E402
 from tasks.messages import send  # noqa: E402
 
+_UNPACK_LIMIT = 100  # git's transfer.unpackLimit
+
 
 class Place(Installation):
-    """One machine with Celeriac on it, its worker with `bench.empty`. Intervals are those of production."""
+    """One machine with Celeriac on it, its worker with `bench.empty`. Intervals and concurrency are production's."""
 
-    def __init__(self, *, concurrency: int = 2, runtime: str = "noop", **settings: str) -> None:
+    def __init__(self, *, concurrency: int = Settings().concurrency, runtime: str = "noop", **settings: str) -> None:
         defaults = {
             "CELERIAC_LEASE": "15s",
             "CELERIAC_SWEEP_INTERVAL": "2s",
@@ -120,6 +123,13 @@ class Place(Installation):
                 self.client.send_task("bench.empty", queue=queue, producer=producer, ignore_result=True)
         until(lambda: client.llen(prefix + queue) == 0 and client.hlen(prefix + "unacked") == 0)
         return time.perf_counter() - began
+
+    def commit(self, message: str = "change") -> str:
+        """Commit everything, kept as a server keeps what is pushed: much of it in a pack."""
+        revision = super().commit(message)
+        if int(self.git("count-objects").split()[0]) >= _UNPACK_LIMIT:
+            self.git("repack", "-d", "-q")
+        return revision
 
     def many(self, count: int, depends: Sequence[Sequence[int]] = (), version: str = "1.0.0") -> None:
         """Write `count` apps `a0`…; `depends[i]` are the numbers of the apps that `a<i>` needs. Not committed."""

@@ -45,7 +45,7 @@ def apply(engine: Engine, claim: Claim) -> Work:
     engine.tell(attempt.start())  # Redis was told by the claim
     if not step.payload.get("manual") and outdated(step, claim.desired):
         return attempt.superseded("given up before it began: a newer desired state waits")
-    if not step.payload.get("manual") and engine.holds.suspended(step.app):
+    if not step.payload.get("manual") and claim.suspended:
         return attempt.superseded("given up before it began: it was suspended since it was planned")
     try:
         return _carry_out(engine, step, attempt)

@@ -51,12 +51,6 @@ class Holds:
         texts = self._store.client.hgetall(self._store.key("suspensions"))
         return {app: decode(Suspension, text) for app, text in texts.items()}
 
-    def suspended(self, app: str) -> bool:
-        """Whether somebody has suspended `app`, or everything, for now."""
-        texts = self._store.client.hmget(self._store.key("suspensions"), [app, EVERYTHING])
-        ends = [decode(Suspension, text).until for text in texts if text]
-        return bool(ends) and (0.0 in ends or max(ends) > self._store.now())
-
     def hold(self, hold: Hold, pipe: Any = None) -> None:
         """Keep what was done to `hold.app` by hand until its spec changes."""
         (pipe if pipe is not None else self._store.client).hset(self._store.key("holds"), hold.app, encode(hold))

@@ -117,12 +117,13 @@ class Runs:
                 self._store.key("desired", "names"),
                 self._store.key("desired", "head"),
                 self._store.key("events"),
+                self._store.key("suspensions"),
             ],
             args=[step, owner, int(ttl * 1000), run, KEPT],
         )
         if reply[0] != "Claimed":
             return Refused(reply[0])
-        _, text, token, attempt, asks, desired, head = reply
+        _, text, token, attempt, asks, desired, head, suspended = reply
         return Claim(
             run,
             decode(Step, text),
@@ -132,6 +133,7 @@ class Runs:
             _asks(asks),
             digest_in(desired),
             decode(Head, head) if head else None,
+            bool(suspended),
         )
 
     def renew(self, claim: Claim, ttl: float) -> bool:

@@ -115,7 +115,7 @@ class Claim:
     """A step that is ours to do, until its lease lapses. `token` fences what a late worker would still write.
 
     `desired` is the digest that Git asks for of the step's app at this moment (None: it is not in Git), `head` the
-    revision in force.
+    revision in force, `suspended` whether somebody has suspended the app, or everything, for now.
     """
 
     run: str
@@ -126,6 +126,7 @@ class Claim:
     asks: tuple[Ask, ...] = ()
     desired: str | None = None
     head: Head | None = None
+    suspended: bool = False
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -1,20 +1,31 @@
 --! include token
 --! include graph
 -- Take a ready step, or a running one whose worker lost its lease.
--- KEYS: 1 the run, 2 start of lease keys, 3 the last token, 4 digests of desired apps, 5 the head, 6 the events.
+-- KEYS: 1 the run, 2 start of lease keys, 3 the last token, 4 digests of desired apps, 5 the head, 6 the events,
+--   7 suspensions.
 -- ARGV: 1 step id, 2 owner, 3 time to live in ms, 4 id of the run, 5 events kept.
--- Returns {'Claimed', step, token, attempt, asks, "digest path" desired of its app, head} or {refusal}. Of a step about
--- an app, an event tells that it starts.
+-- Returns {'Claimed', step, token, attempt, asks, "digest path" desired of its app, head, 1 if that is suspended} or
+-- {refusal}. Of a step about an app, an event tells that it starts.
 -- If it runs twice: the same owner gets the same claim again, with no second event; any other is refused with Running.
 local run, id, owner, ttl = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local function is_suspended(app, now)
+  for _, text in ipairs(redis.call('HMGET', KEYS[7], app, '*')) do
+    local ends = text and (cjson.decode(text)['until'] or 0)
+    if ends and (ends == 0 or ends > now) then
+      return 1
+    end
+  end
+  return 0
+end
 local function claimed(token, attempt)
   local text = step_text(run, id)
   local app = step_of(run, id).app
-  local desired, head = false, false
+  local desired, head, suspended = false, false, 0
   if app ~= '' then
     desired, head = redis.call('HGET', KEYS[4], app), redis.call('GET', KEYS[5])
+    suspended = is_suspended(app, server_time())
   end
-  return {'Claimed', text, token, attempt, redis.call('LRANGE', run .. ':asks', 0, -1), desired, head}
+  return {'Claimed', text, token, attempt, redis.call('LRANGE', run .. ':asks', 0, -1), desired, head, suspended}
 end
 local state = redis.call('HGET', run .. ':state', id)
 if not state then

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from state.events import Events
+from state.holds import Holds, Suspension
 from state.lease import LeaseLost
 from state.runs import Runs, RunUnknown
 from state.steps import Claim, Refused, Step, StepOutcome, merged_options
@@ -49,6 +50,19 @@ def test_a_request_begins_a_run_with_its_first_step_ready(runs: Runs) -> None:
     assert run is not None
     assert (run.id, run.trigger, run.open, run.options) == (asked.run, "beat", 1, {"force": True})
     assert [(r.step, r.state) for r in runs.steps(run.id)] == [(FIRST, "ready")]
+
+
+@pytest.mark.parametrize(
+    ("what", "ends_in", "expected"),
+    [("web", 0.0, True), (None, 0.0, True), ("web", 60.0, True), ("web", -60.0, False), ("db", 0.0, False)],
+)
+def test_a_claim_tells_whether_its_app_is_suspended_now(
+    runs: Runs, store: Store, what: str | None, ends_in: float, expected: bool
+) -> None:
+    run = begin(runs, step("web"))
+    Holds(store).suspend(what, Suspension(store.now() + ends_in if ends_in else 0.0))
+    assert claimed(runs, run, "web").suspended is expected
+    assert claimed(runs, run, "web").suspended is expected  # the message came twice
 
 
 def test_requests_during_a_run_begin_one_more_run_after_it(runs: Runs) -> None:

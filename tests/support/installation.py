@@ -80,6 +80,7 @@ class Installation:
     def git(self, *arguments: str, folder: Path | None = None) -> str:
         """Run git in the repository, or in another one."""
         identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+        identity += ("-c", "gc.auto=0")  # a collection in the background would still write when the folder goes
         done = subprocess.run(
             ["git", *identity, *arguments], cwd=folder or self.repo, check=True, capture_output=True, text=True
         )
