@@ -12,22 +12,21 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import select
 import signal
 import subprocess
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from celeriac.errors import CeleriacError
+from celeriac.outputs import Output, Poller
 
 PIPE = subprocess.PIPE
 
 _PR_SET_PDEATHSIG = 1
+_NAP = 0.02  # seconds between two looks at a child where the kernel does not tell that it ended
 _libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
 
 
@@ -79,27 +78,28 @@ def run(
     max_output: int = 16 * 2**20,
     cancelled: Callable[[], bool] | None = None,
     told: Callable[[str], None] | None = None,
+    brief: bool = False,
 ) -> Completed:
     """Run `argv` to its end and return what it printed.
 
-    `env` replaces the environment when given. `cancelled` is asked about twice a second; true
+    `env` replaces the environment when given. `cancelled` is asked about twice a second at least; true
     stops the child. Standard error is kept in the tail only; a tail never grows beyond
     `tail_lines` lines of 2,000 characters, standard output beyond `max_output` is dropped. `told` is
-    given each line of either as it comes, by a thread per output.
+    given each line of either as it comes. For `brief` see `child_options`.
 
     Raises CommandMissingError, CommandTimeoutError, CommandCancelledError, or CommandError when
     it exits with another code than 0.
     """
     started = time.monotonic()
     name = Path(argv[0]).name
-    child = _start(argv, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE, **child_options())
-    output = _Output(child, tail_lines, max_output, told)
+    child = _start(argv, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE, **child_options(brief=brief))
+    output = Output(child.stdout, child.stderr, tail_lines, max_output, told)
     try:
         try:
-            _wait(child, started + timeout, cancelled, name=name, timeout=timeout)
+            _wait(child, output, started + timeout, cancelled, name=name, timeout=timeout)
         finally:  # first, since what the child left behind would hold its pipes open
             _kill_group(child)
-            output.join()
+            output.finish()
     except CommandError as error:
         error.tail = tuple(output.tail)
         raise
@@ -223,84 +223,42 @@ def _die_with(parent: int) -> None:
 
 def _wait(
     child: subprocess.Popen[bytes],
+    output: Output,
     deadline: float,
     cancelled: Callable[[], bool] | None,
     *,
     name: str,
     timeout: float,
 ) -> None:
-    while (left := deadline - time.monotonic()) > 0:
-        if _ended(child, min(left, 0.5) if cancelled else left):
-            return
-        if cancelled is not None and cancelled():
-            raise CommandCancelledError(f"{name} was stopped: no longer wanted")
+    with _end_of(child) as ended:
+        while (left := deadline - time.monotonic()) > 0:
+            if ended(output.poller, min(left, 0.5) if cancelled else left):
+                return
+            if cancelled is not None and cancelled():
+                raise CommandCancelledError(f"{name} was stopped: no longer wanted")
     raise CommandTimeoutError(f"{name} was stopped after {timeout:g}s")
 
 
-def _ended(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether the child ends within `seconds`. Popen.wait naps for up to 50 ms; the kernel can wake us at once."""
+@contextlib.contextmanager
+def _end_of(child: subprocess.Popen[bytes]) -> Iterator[Callable[[Poller, float], bool]]:
+    """What waits, reading output meanwhile, for so many seconds at most, and tells whether the child has ended.
+
+    Popen.wait naps for up to 50 ms; the kernel can wake us at once.
+    """
+    handle = None
     if hasattr(os, "pidfd_open"):
-        with contextlib.suppress(OSError):  # a kernel before 5.3, or the child is reaped already
+        with contextlib.suppress(OSError):  # a kernel before 5.3
             handle = os.pidfd_open(child.pid)
-            try:
-                waiter = select.poll()
-                waiter.register(handle, select.POLLIN)
-                if not waiter.poll(seconds * 1000):
-                    return False
-            finally:
-                os.close(handle)
+    if handle is None:
+        yield lambda poller, seconds: poller.look(min(seconds, _NAP)) or child.poll() is not None
+        return
     try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+        yield lambda poller, seconds: poller.look(seconds, handle)
+    finally:
+        os.close(handle)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-class _Output:
-    """Reads both pipes of a child to their end, keeping bounded amounts."""
-
-    def __init__(
-        self,
-        child: subprocess.Popen[bytes],
-        tail_lines: int,
-        max_output: int,
-        told: Callable[[str], None] | None = None,
-    ) -> None:
-        self._told = told
-        self.tail: deque[str] = deque(maxlen=tail_lines)
-        self._chunks: list[bytes] = []
-        self._room = max_output
-        self._threads = [
-            threading.Thread(target=self._read, args=(pipe, keep), daemon=True)
-            for pipe, keep in ((child.stdout, True), (child.stderr, False))
-            if pipe is not None
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _read(self, pipe: IO[bytes], keep: bool) -> None:
-        with pipe:
-            for line in iter(lambda: pipe.readline(65536), b""):
-                if keep and self._room > 0:
-                    self._chunks.append(line[: self._room])
-                    self._room -= len(line)
-                text = line.decode("utf-8", "replace").rstrip()
-                if text:
-                    self.tail.append(text[:2000])
-                if self._told is not None:
-                    self._told(text)
-
-    def join(self) -> None:
-        """Wait for both ends; in vain, and not for long, when a process that left the group holds a pipe."""
-        deadline = time.monotonic() + 2
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-    def text(self) -> str:
-        return b"".join(self._chunks).decode("utf-8", "replace")

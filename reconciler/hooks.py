@@ -27,7 +27,7 @@ from celeriac.process import CommandCancelledError, CommandError, run
 from reconciler.engine import Engine
 from reconciler.hooklog import HookLog, secrets_in
 from reconciler.plan import WITH_HOOKS
-from runtimes import launch, strays
+from runtimes import launching, strays
 from runtimes.base import Runtime, RuntimeFailure, Superseded
 from sources import resolve_argv
 from specs.digest import digest
@@ -163,9 +163,9 @@ class Hooking:
     def _run(self, hook: str, release: Path, told: Callable[[str], None]) -> None:
         engine, spec, step = self.engine, self.spec, self.claim.step
         env = hook_environment(engine, spec, release, hook, step.from_version)
-        argv = launch.expand(resolve_argv(getattr(spec.hooks, hook), release), env)
+        argv = launching.expand(resolve_argv(getattr(spec.hooks, hook), release), env)
         run(
-            launch.program(argv, str(release), search=env["PATH"]),
+            launching.program(argv, str(release), search=env["PATH"]),
             timeout=spec.hooks.timeout,
             cwd=_working_folder(engine, spec, adopts=step.action == "adopt" and hook == PRE),
             env=env,
@@ -205,7 +205,7 @@ def hook_environment(engine: Engine, spec: AppSpec, release: Path, hook: str, ol
         "env_file": "",
         "port": getattr(known, "port", 0),
     }
-    env = launch.environment(manifest, spec.env, os.environ, HOOK_LOG)
+    env = launching.environment(manifest, spec.env, os.environ, HOOK_LOG)
     del env["CELERIAC_ENV_FILE"]
     return {**env, "CELERIAC_HOOK": hook, "CELERIAC_OLD_VERSION": old_version}
 
@@ -228,7 +228,7 @@ def _end_leftovers(engine: Engine, app: str) -> None:
         f"CELERIAC_APP={app}",
         f"CELERIAC_PROCESS={HOOK_LOG}",
     )
-    strays.end(strays.pinned(launch.marked_pids(marks)), grace=0)
+    strays.end(strays.pinned(launching.marked_pids(marks)), grace=0)
 
 
 def _said(error: CommandError) -> str:

@@ -6,7 +6,7 @@
     apps/<app>/applied.json -> live/applied.json, env -> live/env   the same, by the names that never change
 
 Written by the process runtime before it starts anything and after it proved to work; read by the
-launcher (`runtimes.launch`) at every start, by the observation, and after a crash to tell how far
+launcher (`runtimes.launching`) at every start, by the observation, and after a crash to tell how far
 things got. It holds commands, so it is readable by its owner only. `phase` is the honest part:
 
 - switching: files are being put in place; nothing may be started from them

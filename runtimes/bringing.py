@@ -6,9 +6,11 @@ for the two apps of a renaming, by `runtimes.adoption`.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from runtimes.observe import all_up, identities, took_over
 from runtimes.reconfiguring import Reconfiguring
 from runtimes.starting import Starter
 from runtimes.supervisor_conf import STARTS_SECONDS
-from runtimes.supervisor_rpc import ProcessInfo
+from runtimes.supervisor_rpc import ProcessInfo, SupervisorError
 from runtimes.switching import Switcher, described
 from specs.appstate import AppState
 from specs.digest import Digest, digest
@@ -47,12 +49,14 @@ class Bringer:
         node, switcher = self._node, self._switcher
         self.settle(spec.name)
         applied = node.applied(spec.name)
-        if applied is not None and self.goes_on(spec, applied):
+        if applied is None:
+            return self._bring_new(spec)
+        if self.goes_on(spec, applied):
             return node.state(spec.name)
         release, processes = switcher.build(spec, applied)
         tried: str = spec.upgrade.strategy
         instead = None
-        if applied is not None and tried == "hot_reload":
+        if tried == "hot_reload":
             instead = self._hot_reload.bring(spec, applied, release, processes)
             if instead is None:
                 node.front.settle(spec.name, node.route(spec))
@@ -76,6 +80,27 @@ class Bringer:
         message = self._tell(spec, tried, instead) if instead is not None else ""
         return self._restart(spec, applied, release, processes, message)
 
+    def _bring_new(self, spec: AppSpec) -> AppState:
+        """Have an app running of which nothing is in force. The supervisor is told of it while it is being built.
+
+        Killed before the manifest is written, there is a group without one: the next deploy or removal finds it, and
+        a new supervisor does not know it.
+        """
+        node, switcher = self._node, self._switcher
+        with ThreadPoolExecutor(1, "group") as pool:
+            told = pool.submit(node.supervisor.put_new, spec.name, spec.run.names)
+            try:
+                release, processes = switcher.build(spec, None)
+                switcher.refuse_taken_ports(spec, wait=False)
+                switcher.refuse_taken_route(spec)
+                known = told.result() and processes.keys() == set(spec.run.names)
+                return self._restart(spec, None, release, processes, known=known)
+            except BaseException:
+                if told.exception() is None and told.result() and node.applied(spec.name) is None:
+                    with contextlib.suppress(SupervisorError):  # why it failed is what counts
+                        node.supervisor.remove(spec.name)
+                raise
+
     def settle(self, name: str) -> None:
         """Leave one generation of `name`, where an upgrade beside itself was cut off."""
         self._blue_green.settle(name)
@@ -87,15 +112,18 @@ class Bringer:
         release: Path,
         processes: Mapping[str, tuple[str, ...]],
         message: str = "",
+        *,
+        known: bool = False,
     ) -> AppState:
-        """Stop, switch, start, probe."""
+        """Stop, switch, start, probe. `known`: the supervisor has its group already, and nothing of it runs."""
         node, switcher = self._node, self._switcher
-        node.context.report("stopping")
-        node.supervisor.stop(spec.name)
+        if not known:
+            node.context.report("stopping")
+            node.supervisor.stop(spec.name)
         if spec.expose is None:
             node.front.settle(spec.name, None)
         switcher.refuse_taken_ports(spec, wait=True)
-        with switcher.switched(spec, release, processes, applied) as switched:
+        with switcher.switched(spec, release, processes, applied, known=known) as switched:
             state = self._starter.start(replace(switched, message=message))
         node.front.settle(spec.name, node.route(spec))
         node.guests.settle()

@@ -14,17 +14,22 @@ from runtimes.supervisor_rpc import ProcessInfo
 
 
 class Crashes:
-    """What became of the processes that `look` shows, since this was made. `problem` is why they will not come up."""
+    """What became of the processes that `look` shows, since this was made. `problem` is why they will not come up.
+
+    `seen` is what it showed the last time.
+    """
 
     def __init__(self, look: Callable[[], Mapping[str, ProcessInfo]]) -> None:
         self._look = look
+        self.seen: Mapping[str, ProcessInfo] = {}
         self._ends: dict[str, set[float]] = {}
         self._pids: dict[str, set[int]] = {}
         self.problem = ""
 
     def look(self) -> str:
         """Why the app will not come up; empty while it may."""
-        for info in self._look().values():
+        self.seen = self._look()
+        for info in self.seen.values():
             pids = self._pids.setdefault(info.name, set())
             if info.pid:
                 pids.add(info.pid)
@@ -38,7 +43,7 @@ class Crashes:
 
     def not_ready(self, applied: Applied, *, settled: bool) -> str:
         """Which process is not up; one that ended before, or any if `settled`, must have stayed up."""
-        processes = self._look()
+        processes = self.seen = self._look()
         if not all_up(applied, processes):
             down = [name for name in applied.processes if name not in processes or not processes[name].up]
             return f"{', '.join(down) or applied.name} is not up"

@@ -27,7 +27,7 @@ from runtimes.base import RuntimeFailure
 from runtimes.files import LockTimeoutError, locked
 from runtimes.host import shared
 from runtimes.host.shared import Distribution
-from runtimes.launch import HOST_PROGRAM
+from runtimes.launching import HOST_PROGRAM
 from runtimes.release_facts import read_facts
 from runtimes.supervisor_conf import guests_conf
 from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from celeriac.process import CommandCancelledError, CommandError, CommandTimeoutError, run
 from runtimes.base import Superseded
-from runtimes.launch import expand, program
+from runtimes.launching import expand, program
 from specs.appstate import HealthStatus
 from specs.model import AppSpec, Health
 
@@ -126,7 +126,7 @@ def pause_after(waited: float, took: float) -> float:
     So what the waiting adds to a start stays in proportion to it. A probe that `took` long, as a command does, is
     not repeated for as long again: it would slow the start down. Pure.
     """
-    return min(max(waited * 0.05, took, 0.005), 0.25)
+    return min(max(waited * 0.03, took, 0.003), 0.25)
 
 
 def _http(port: int, path: str, timeout: float) -> str:

@@ -35,9 +35,8 @@ from runtimes.starting import Starter
 from runtimes.supervisor_rpc import ProcessInfo
 from runtimes.switching import asked_port, described
 from specs.digest import digest
-from specs.model import AppSpec
+from specs.model import MAIN, AppSpec
 
-MAIN = "main"
 LEASE_SECONDS = 15.0
 DRAIN_SECONDS = 5.0
 CHANGE_SECONDS = 60.0

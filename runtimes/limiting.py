@@ -1,7 +1,7 @@
 """Puts the limits of an app on the process that is about to become it: the last thing that the launcher does.
 
 By control group where one can be had, else by rlimit and CPU affinity; it never keeps an app from starting. Used by
-`runtimes.launch`, in its own process, whose output is the app's log. Standard library only.
+`runtimes.launching`, in its own process, whose output is the app's log. Standard library only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `limits.memory` and `limits.cpus` come to on a machine: which mechanism, and what it is told. Pure.
 
-Standard library only, since the launcher (`runtimes.launch`) uses it before it becomes the app. What is found on the
+Standard library only, since the launcher (`runtimes.launching`) uses it before it becomes the app. What is found on the
 machine comes from `runtimes.cgroups`, as values. Memory and CPUs are decided one by one, since a machine may have the
 one controller and not the other:
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import psutil
 
 from runtimes import cgroups, overruns, strays
-from runtimes.launch import start_ticks
+from runtimes.launching import start_ticks
 from runtimes.limits import RLIMIT
 from runtimes.overruns import Overrun
 from runtimes.sides import SIDES

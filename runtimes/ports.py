@@ -54,9 +54,16 @@ def answered_by_other(port: int, own: Collection[int]) -> str:
 
 
 def _listens(pid: int, port: int) -> bool:
-    """Whether the process is known to listen on `port`: of one that is quick to tell, of all it is not."""
+    """Whether the process is known to listen on `port`: of one that is quick to tell, of all it is not.
+
+    The kernel takes milliseconds to tell of each kind, and most listen on the first.
+    """
     try:
-        connections = psutil.Process(pid).net_connections(kind="tcp")
+        process = psutil.Process(pid)
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            for kind in ("tcp4", "tcp6")
+            for one in process.net_connections(kind=kind)
+        )
     except (psutil.Error, OSError):
         return False
-    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)

@@ -6,7 +6,7 @@
 The ports lie below (or above) those that the kernel gives to outgoing connections, so that none of these is ever in
 the way. A port is free when nobody holds the lock of its file, the manifest that the file names does not have it, and
 nobody has it bound, not even in TIME_WAIT. The lock is held by whoever chose it until the app's own processes hold it
-(`runtimes.launch`). Killed at any line, what is left is a file that names a manifest without that port: a free port.
+(`runtimes.launching`). Killed at any line, what is left is a file that names a manifest without that port: a free port.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ all, can go on from. What is on disk while the work goes on:
                      successor starts it
     running | failed what came of it
 
-The launcher (`runtimes.launch`) reads manifest and environment at each start, so a crashed process comes back
+The launcher (`runtimes.launching`) reads manifest and environment at each start, so a crashed process comes back
 with what is applied. One writer per app: a lock file per app, whoever else thinks to hold the lease.
 That is strategy `restart`: build beside the running one, stop, switch, start, probe. With `blue_green` a second
 generation is started beside the first (`runtimes.blue_green`). `hot_reload` of a hosted app is `runtimes.hot_reload`,

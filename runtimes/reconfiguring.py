@@ -13,14 +13,14 @@ from typing import Any
 
 from runtimes.applied import Applied
 from runtimes.host_client import HostClient, HostGone, HostRefused
-from runtimes.hot_reload import CHANGE_SECONDS, DRAIN_SECONDS, LEASE_SECONDS, MAIN, Fallback
+from runtimes.hot_reload import CHANGE_SECONDS, DRAIN_SECONDS, LEASE_SECONDS, Fallback
 from runtimes.node_apps import NodeApps
 from runtimes.observe import all_up, identities
 from runtimes.starting import Starter
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.switching import described
 from specs.digest import Digest, digest
-from specs.model import AppSpec
+from specs.model import MAIN, AppSpec
 
 
 class Reconfiguring:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from runtimes import cgroups, health, launch, logs, overruns, ports
+from runtimes import cgroups, health, launching, logs, overruns, ports
 from runtimes.applied import Applied, now
 from runtimes.base import RuntimeFailure
 from runtimes.crashes import Crashes
@@ -23,6 +24,7 @@ from runtimes.health import ProbeResult
 from runtimes.node_apps import NodeApps
 from runtimes.observe import HealthRecord, identities
 from runtimes.supervisor_conf import STARTS_SECONDS
+from runtimes.supervisor_rpc import ProcessInfo
 from specs.appstate import AppState
 from specs.model import AppSpec
 
@@ -49,15 +51,14 @@ class Starter:
             node.tell_of_guests()
         before = logs.positions(node.home, applied.name, applied.side)
         node.context.report("starting")
-        node.supervisor.put(applied.name, applied.processes, applied.side)
         began = time.time()
-        node.supervisor.start(applied.name, applied.processes, applied.side)
+        node.supervisor.bring(applied.name, applied.processes, applied.side)
         node.context.report("probing")
         crashes = Crashes(lambda: node.processes(applied))
         grace = applied.health.grace if applied.health else STARTS_SECONDS * 3
         result = self.wait(applied, grace, crashes)
         if result.ok:
-            self.proved(applied)
+            self.proved(applied, crashes.seen)
             return node.state(applied.name)
         killed = self._killed_since(applied, began)
         problem = f"{killed}: {result.message}" if killed else result.message
@@ -86,7 +87,7 @@ class Starter:
                     return result
             if applied.expose is not None and not ports.is_open(applied.port):
                 return ProbeResult(False, f"it does not take connections on its $PORT, {applied.port}")
-            slow = watched.not_ready(applied, settled=applied.health is None) or self._not_begun(applied)
+            slow = watched.not_ready(applied, settled=applied.health is None) or self._not_begun(applied, watched.seen)
             return ProbeResult(not slow, slow)
 
         result = health.wait_healthy(ask, grace=grace, crashed=watched.look, cancelled=node.context.cancelled)
@@ -107,17 +108,21 @@ class Starter:
         recent = [overrun for overrun in overruns.known(folder) if overrun.at >= began]
         return f"{recent[-1].process} {recent[-1]}" if recent else ""
 
-    def _not_begun(self, applied: Applied) -> str:
+    def _not_begun(self, applied: Applied, processes: Mapping[str, ProcessInfo]) -> str:
         """Which process is still the launcher: a health check that does not ask the app itself may be good already."""
-        for name, info in self._node.processes(applied).items():
+        for name, info in processes.items():
             if not self._node.observer.stamped(applied.name, info):
                 return f"{name} has not begun"
         return ""
 
-    def proved(self, applied: Applied) -> None:
-        """Remember that the app was healthy with exactly this: from here on the front may lead to it."""
+    def proved(self, applied: Applied, processes: Mapping[str, ProcessInfo] | None = None) -> None:
+        """Remember that the app was healthy with exactly this: from here on the front may lead to it.
+
+        `processes` are those of it that were, by default those that there are now.
+        """
         node = self._node
-        node.observer.put_record(applied.name, HealthRecord(identities(node.processes(applied))), applied.side)
+        were = identities(node.processes(applied) if processes is None else processes)
+        node.observer.put_record(applied.name, HealthRecord(were), applied.side)
         if applied.expose is not None:
             node.store.put_upstream(applied.name, applied.side, applied.upstream)
         if applied.phase != "running":
@@ -129,7 +134,7 @@ class Starter:
         """Ask the app once, in its own release and environment."""
         node = self._node
         manifest = msgspec.to_builtins(applied)
-        env = launch.environment(manifest, node.store.env(applied.name, applied.side), os.environ, "health")
+        env = launching.environment(manifest, node.store.env(applied.name, applied.side), os.environ, "health")
         spec = AppSpec(applied.name, applied.version, health=applied.health)
         return health.probe(
             spec,

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from runtimes.launch import marked_pids, start_ticks
+from runtimes.launching import marked_pids, start_ticks
 from runtimes.sides import SIDES, Side
 
 

@@ -20,7 +20,7 @@ import psutil
 
 from celeriac.process import CommandError, start_daemon
 from celeriac.settings import socket_path_fits
-from runtimes import cgroups, launch, strays
+from runtimes import cgroups, launching, strays
 from runtimes.files import LockTimeoutError, locked, write_atomic
 from runtimes.supervisor_conf import STOP_SECONDS, daemon_conf
 from runtimes.supervisor_files import read_text
@@ -78,7 +78,7 @@ class Daemon:
         self.socket.unlink(missing_ok=True)
         output = self.folder / "supervisord.out"
         output.unlink(missing_ok=True)
-        environment = {**launch.inherited(os.environ), "CELERIAC_SUPERVISOR": self.home_id}
+        environment = {**launching.inherited(os.environ), "CELERIAC_SUPERVISOR": self.home_id}
         argv = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(conf)]
         try:
             pid = start_daemon(argv, log=output, cwd=self.folder, env=environment)
@@ -96,7 +96,7 @@ class Daemon:
     def end_old(self) -> None:
         """End every supervisor of this home: one that is deaf, shutting down, or was started by halves."""
         mark = f"CELERIAC_SUPERVISOR={self.home_id}"
-        pids = set(launch.marked_pids([mark]))
+        pids = set(launching.marked_pids([mark]))
         noted = read_text(self.pid_file).strip()
         if noted.isdigit() and psutil.pid_exists(int(noted)):
             with contextlib.suppress(psutil.Error):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtimes import launch
 from runtimes.files import write_atomic
 from runtimes.sides import Side
 from runtimes.supervisor_conf import app_conf, with_group
@@ -42,7 +41,7 @@ class ConfFolder:
 
     def text(self, app: str, processes: Iterable[str], side: Side = "blue") -> str:
         """What the file of `app` is to say of one generation. Raises SupervisorConfigError."""
-        launcher = (sys.executable, "-I", "-S", str(Path(launch.__file__)))
+        launcher = (sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")))
         return app_conf(self._home, app, processes, launcher=launcher, home_id=self._home_id, side=side)
 
     def beside(self, app: str, name: str, section: str) -> str:

@@ -21,6 +21,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from runtimes import cgroups, strays
 from runtimes.sides import SIDES, Side, group_name
@@ -131,18 +132,37 @@ class Supervisor:
         """The processes `names` of `app`; one that the supervisor does not know is left out."""
         return {info.name: info for info in self._infos(f"{group_name(app, side)}:{name}" for name in names)}
 
-    def put(self, app: str, processes: Iterable[str], side: Side = "blue") -> None:
+    def put(self, app: str, processes: Iterable[str], side: Side = "blue", *, stopped: bool = False) -> None:
         """Have a group of exactly `processes` of `app`, stopped if it is new or changed. Cheap when it is there.
 
-        Raises SupervisorError; the files are then as they were.
+        `stopped` says that nothing of this generation runs. Raises SupervisorError; the files are then as they were.
         """
         names = tuple(sorted(processes))
         name = group_name(app, side)
         text = self._files.beside(app, name, self._files.text(app, names, side))
         if self._files.says(app, text) and self.group(app, names, side).keys() == set(names):
             return
-        self.stop(app, side)
+        if not stopped:
+            self.stop(app, side)
         self._load(app, name, text)
+
+    def put_new(self, app: str, processes: Iterable[str]) -> bool:
+        """Have the first group of `app`, stopped; False, and nothing done, where there is anything of it already."""
+        if self.has_conf(app) or app in self.processes() or strays.find(self.home, app):
+            return False
+        self._load(app, app, self._files.beside(app, app, self._files.text(app, sorted(processes), SIDES[0])))
+        return True
+
+    def bring(self, app: str, processes: Iterable[str], side: Side = "blue") -> None:
+        """Have a group of exactly `processes` of `app`, as `put`, and ask for all of them to be started."""
+        names = tuple(sorted(processes))
+        text = self._files.text(app, names, side)
+        if self._files.says(app, self._files.beside(app, group_name(app, side), text)):
+            with contextlib.suppress(_Unknown):
+                self._known(lambda: self.start(app, names, side))
+                return
+        self.put(app, names, side)
+        self.start(app, names, side)
 
     def put_program(self, name: str, process: str, section: str) -> None:
         """Have a program of our own, whose group is `name` and whose file says `section`. Cheap when it is there."""
@@ -203,17 +223,23 @@ class Supervisor:
 
     def _load(self, file: str, name: str, text: str) -> None:
         """Have the group `name`, which is stopped, as `text` says for the file of `file`."""
-        with contextlib.suppress(_Unknown):
-            self._call_known("supervisor.removeProcessGroup", name)
         waiting = self._files.leave(file, text)
         with self._daemon.lock():
             if waiting.exists():
-                self._files.load(file, lambda: call(self.socket, "supervisor.reloadConfig", timeout=120.0))
-        # Otherwise the one who held the lock before us loaded ours together with its own.
-        with contextlib.suppress(_Unknown):
-            self._call_known("supervisor.addProcessGroup", name, ignore=ALREADY_ADDED)
-            return
-        raise SupervisorError(f"the supervisor did not take the group of {file}")
+                self._files.load(file, lambda: self._take(name, reread=True))
+                return
+        # The one who held the lock before us had ours read together with its own.
+        self._take(name)
+
+    def _take(self, name: str, *, reread: bool = False) -> None:
+        """Have the supervisor forget the group `name`, read all files again if asked to, and take it from there."""
+        calls: list[tuple[str, tuple[Any, ...]]] = [("supervisor.removeProcessGroup", (name,))]
+        if reread:
+            calls.append(("supervisor.reloadConfig", ()))
+        calls.append(("supervisor.addProcessGroup", (name,)))
+        added = call_many(self.socket, calls, ignore=(BAD_NAME, ALREADY_ADDED))[-1]
+        if not added and not any(info.app == name for info in self._all()):
+            raise SupervisorError(f"the supervisor did not take the group {name}")
 
     def _revive(self) -> None:
         """Start what is to run. The lock is held."""

@@ -74,13 +74,23 @@ class Switcher:
 
     @contextlib.contextmanager
     def switched(
-        self, spec: AppSpec, release: Path, processes: Mapping[str, tuple[str, ...]], old: Applied | None
+        self,
+        spec: AppSpec,
+        release: Path,
+        processes: Mapping[str, tuple[str, ...]],
+        old: Applied | None,
+        *,
+        known: bool = False,
     ) -> Iterator[Applied]:
         """Put manifest, environment, link and group in place. Nothing of the app runs, or another generation does.
 
-        Its private port, if it has one, is kept for it until the end of the `with` block, by when it must hold it.
+        `known` says that its group is in place already. Its private port, if it has one, is kept for it until the end
+        of the `with` block, by when it must hold it.
         """
-        with self.prepared(spec, release, processes, old, old.side if old is not None else SIDES[0]) as applied:
+        side = old.side if old is not None else SIDES[0]
+        with self._placed(spec, release, processes, old, side) as applied:
+            if not known:
+                self._node.supervisor.put(spec.name, applied.processes, side, stopped=True)
             folder = self._node.store.folder(spec.name)
             releases.switch_current(folder, release)
             logs.point(self._node.home, spec.name, applied.side, applied.processes)
@@ -91,6 +101,15 @@ class Switcher:
         self, spec: AppSpec, release: Path, processes: Mapping[str, tuple[str, ...]], old: Applied | None, side: Side
     ) -> Iterator[Applied]:
         """Put manifest, environment and group of one generation in place, as `switched`, but not in force."""
+        with self._placed(spec, release, processes, old, side) as applied:
+            self._node.supervisor.put(spec.name, applied.processes, side)
+            yield applied
+
+    @contextlib.contextmanager
+    def _placed(
+        self, spec: AppSpec, release: Path, processes: Mapping[str, tuple[str, ...]], old: Applied | None, side: Side
+    ) -> Iterator[Applied]:
+        """Put manifest and environment of one generation in place."""
         node = self._node
         folder = node.store.folder(spec.name)
         with contextlib.ExitStack() as held:
@@ -104,7 +123,6 @@ class Switcher:
             applied = node.store.put(described(applied, spec))
             applied = replace(applied, env_sha256=node.store.put_env(spec.name, spec.env, side))
             (folder / "data").mkdir(mode=0o700, exist_ok=True)
-            node.supervisor.put(spec.name, applied.processes, side)
             yield applied
 
     def refuse_taken_ports(self, spec: AppSpec, *others: str, wait: bool) -> None:

@@ -12,9 +12,7 @@ from pathlib import Path
 from sources.failure import NothingToRun
 from sources.inventory import command, console_scripts, packages, runnable_module, site_packages
 from sources.manifest import read_manifest
-from specs.model import AppSpec, Argv
-
-MAIN = "main"
+from specs.model import MAIN, AppSpec, Argv
 
 # Servers that can host `module:callable`, in order of preference. Which of them serves what the callable turns out to
 # be is for the host to say (`runtimes.host`): nothing of the app is imported here.

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,6 +54,7 @@ _NOISE = re.compile(r"^(Using Python|Resolved|Prepared|Installed|Downloading|Dow
 _PLAN = re.compile(r"^\s*\+ ([A-Za-z0-9._-]+)==(\S+)")
 
 
+@cache
 def uv_version() -> str:
     """The version of the uv that builds."""
     return version("uv")
@@ -93,7 +95,8 @@ def uv_environment(environ: Mapping[str, str], cache: Path, *, index_url: str = 
 
 def make_venv(workshop: Workshop) -> None:
     """Make `workshop.venv`. Raises BuildFailed."""
-    _run(workshop, venv_argv(uv_binary(), workshop.venv), what="the virtual environment", package="")
+    # It is made from what is on this machine, within milliseconds.
+    _run(workshop, venv_argv(uv_binary(), workshop.venv), what="the virtual environment", package="", brief=True)
 
 
 def install(
@@ -134,6 +137,7 @@ def newest(done: process.Completed, package: str) -> str:
     return ""
 
 
+@cache
 def uv_binary() -> str:
     """The path of uv's program. Raises BuildFailed when the wheel came without it."""
     import uv  # imported late: it looks around on disk, and only builds need it
@@ -180,6 +184,7 @@ def _run(
     index_url: str = "",
     extra_env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    brief: bool = False,
 ) -> process.Completed:
     environment = uv_environment(os.environ, workshop.uv_cache, index_url=index_url) | dict(extra_env or {})
     try:
@@ -190,6 +195,7 @@ def _run(
             cwd=cwd,
             tail_lines=40,
             cancelled=workshop.cancelled,
+            brief=brief,
         )
     except process.CommandCancelledError:
         raise

@@ -46,6 +46,10 @@ class Source:
     sha256: str = ""
 
 
+MAIN = "main"
+"""What the only process of an app is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """How the app is started.
@@ -59,6 +63,12 @@ class Run:
     processes: Mapping[str, Argv] = field(default_factory=dict)
     app: str = ""
     reload_signal: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its processes are called."""
+        unnamed = (MAIN,) if MAIN not in self.processes and (self.app or not self.processes) else ()
+        return (*self.processes, *unnamed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 from waiting import wait_for
 
-from runtimes import launch
+from runtimes import launching
 from runtimes.base import RuntimeContext
 from runtimes.host_client import HostClient
 from specs.digest import release_id
@@ -315,7 +315,7 @@ class Hosts:
             "name": "shop", "version": release.name, "revision": "r", "digest": release.name, "node": "n",
             "release": str(release), "home_id": "h", "side": "blue", "env_file": str(env_file), "port": port,
         }  # fmt: skip
-        environ = launch.environment(manifest, env, os.environ, "main")
+        environ = launching.environment(manifest, env, os.environ, "main")
         python = str(release / "venv" / "bin" / "python")
         argv = [python, "-P", environ["CELERIAC_HOST_PROGRAM"], "--servers", server, target]
         with (self.folder / "log").open("ab") as log:
