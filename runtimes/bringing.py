@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 from runtimes import inheritance, releases
 from runtimes.applied import ENV, Applied
@@ -28,6 +29,8 @@ from runtimes.switching import Switcher, described
 from specs.appstate import AppState
 from specs.digest import Digest, digest
 from specs.model import AppSpec
+
+_HEAD_START = 0.02  # seconds until a build waits for uv, and would not be held up by what else this process does
 
 
 class Bringer:
@@ -87,10 +90,19 @@ class Bringer:
         a new supervisor does not know it.
         """
         node, switcher = self._node, self._switcher
+        built = Event()
+
+        def tell() -> bool:
+            built.wait(_HEAD_START)
+            return node.supervisor.put_new(spec.name, spec.run.names)
+
         with ThreadPoolExecutor(1, "group") as pool:
-            told = pool.submit(node.supervisor.put_new, spec.name, spec.run.names)
+            told = pool.submit(tell)
             try:
-                release, processes = switcher.build(spec, None)
+                try:
+                    release, processes = switcher.build(spec, None)
+                finally:
+                    built.set()
                 switcher.refuse_taken_ports(spec, wait=False)
                 switcher.refuse_taken_route(spec)
                 known = told.result() and processes.keys() == set(spec.run.names)

@@ -35,6 +35,9 @@ _MACHINE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ"
 _NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _KEPT = frozenset((*_MACHINE, *_NETWORK, "http_proxy", "https_proxy", "all_proxy", "no_proxy"))
 _LOCK_WAIT = 5.0
+_RELOCATABLE = (
+    b'#!/bin/sh\n\'\'\'exec\' "$(dirname -- "$(realpath -- "$0")")"/\'python\' "$0" "$@"\n'  # as uv writes it
+)
 HOST_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "host", "__main__.py")  # noqa: PTH100, PTH118, PTH120
 
 
@@ -114,6 +117,18 @@ def program(argv: Sequence[str], release: str, search: str = "") -> list[str]:
     return [first, *argv[1:]]
 
 
+def direct(command: Sequence[str]) -> list[str]:
+    """`command` as a script of a relocatable environment would have it, after a shell and two programs found it out."""
+    try:
+        with open(command[0], "rb") as script:  # noqa: PTH123
+            relocatable = script.read(len(_RELOCATABLE)) == _RELOCATABLE
+    except OSError:
+        relocatable = False
+    if not relocatable:
+        return list(command)
+    return [os.path.join(os.path.dirname(os.path.realpath(command[0])), "python"), *command]  # noqa: PTH118, PTH120
+
+
 def start_ticks(pid: int) -> int:
     """When process `pid` was started, in the kernel's own count; 0 where that cannot be known."""
     try:
@@ -160,7 +175,7 @@ def main(app_folder: str, process: str, side: str = "blue") -> None:
     os.makedirs(data, mode=0o700, exist_ok=True)  # noqa: PTH103
     os.chdir(data)
     _stamp(lock, manifest, _limit(manifest, app_folder, process, _instance_in(lock)))
-    command = program(expand(argv, variables), str(manifest["release"]))
+    command = direct(program(expand(argv, variables), str(manifest["release"])))
     try:
         os.execvpe(command[0], command, variables)  # noqa: S606 - no shell, on purpose
     except OSError as error:
@@ -201,7 +216,7 @@ class _Plain:
 
 def written(stamp: Mapping[str, object]) -> str:
     """`stamp` as JSON. Without limits there is nothing in it but numbers and a digest."""
-    if all(isinstance(value, int) or _is_plain(value) for value in stamp.values()):
+    if all(type(value) is int or _is_plain(value) for value in stamp.values()):
         texts = {name: value if isinstance(value, int) else f'"{value}"' for name, value in stamp.items()}
         return "{" + ", ".join(f'"{name}": {text}' for name, text in texts.items()) + "}"
     import json

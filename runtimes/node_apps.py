@@ -79,9 +79,9 @@ class NodeApps:
             applied = self.applied(name)
             self.context.tell("guests.restart", AppSpec(name, applied.version if applied is not None else ""), note)
 
-    def state(self, name: str) -> AppState:
-        """The app as it is observed, just after it was changed."""
-        state = self.observer.one(name)
+    def state(self, name: str, processes: Mapping[str, ProcessInfo] | None = None) -> AppState:
+        """The app as it is observed, just after it was changed; with `processes` of it that were seen just now."""
+        state = self.observer.one(name, processes)
         if state is None:
             raise RuntimeFailure(name, "start", "its manifest was removed while it was being changed")
         return state

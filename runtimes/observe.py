@@ -254,13 +254,15 @@ class Observer:
             states[name] = self._state(self._facts(one, own, trouble))
         return states
 
-    def one(self, name: str) -> AppState | None:
-        """The state of one app; None when nothing of it is applied."""
+    def one(self, name: str, processes: Mapping[str, ProcessInfo] | None = None) -> AppState | None:
+        """The state of one app; None when nothing of it is applied. `processes` of it may have been seen just now."""
         applied = self._store.get(name)
         if applied is None:
             return None
         try:
-            return self._state(self._facts(applied, self._supervisor.group(name, applied.processes, applied.side), ""))
+            if processes is None:
+                processes = self._supervisor.group(name, applied.processes, applied.side)
+            return self._state(self._facts(applied, processes, ""))
         except SupervisorGoneError:
             return self._state(self._facts(applied, None, ""))
 

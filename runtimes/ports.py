@@ -7,6 +7,8 @@ from collections.abc import Collection
 
 import psutil
 
+from runtimes import listening
+
 
 def is_open(port: int, *, timeout: float = 0.5) -> bool:
     """Whether anybody takes connections on `port` of the loopback address."""
@@ -45,7 +47,7 @@ def answered_by_other(port: int, own: Collection[int]) -> str:
 
     Several may: forked workers share a listening socket, so one of `own` among them is enough.
     """
-    if any(_listens(pid, port) for pid in own):
+    if any(listens(pid, port) for pid in own):
         return ""
     pids = listeners(port)
     if not pids or pids & set(own):
@@ -53,17 +55,14 @@ def answered_by_other(port: int, own: Collection[int]) -> str:
     return holder(port)
 
 
-def _listens(pid: int, port: int) -> bool:
-    """Whether the process is known to listen on `port`: of one that is quick to tell, of all it is not.
-
-    The kernel takes milliseconds to tell of each kind, and most listen on the first.
-    """
+def listens(pid: int, port: int) -> bool:
+    """Whether the process is known to listen on `port`: of one that is quick to tell, of all it is not."""
     try:
-        process = psutil.Process(pid)
-        return any(
-            one.status == psutil.CONN_LISTEN and one.laddr.port == port
-            for kind in ("tcp4", "tcp6")
-            for one in process.net_connections(kind=kind)
-        )
+        return listening.listens(pid, port)
+    except (OSError, AttributeError):  # no Linux, or a process that is not ours to look at
+        pass
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
     except (psutil.Error, OSError):
         return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)

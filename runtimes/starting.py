@@ -59,7 +59,7 @@ class Starter:
         result = self.wait(applied, grace, crashes)
         if result.ok:
             self.proved(applied, crashes.seen)
-            return node.state(applied.name)
+            return node.state(applied.name, crashes.seen)
         killed = self._killed_since(applied, began)
         problem = f"{killed}: {result.message}" if killed else result.message
         said = logs.since(node.home, applied.name, before, _OUTPUT_LINES, applied.side)
@@ -94,6 +94,8 @@ class Starter:
         for port in sorted({applied.health_port, applied.port if applied.expose is not None else 0} - {0}):
             if not result.ok:
                 break
+            if any(ports.listens(info.pid, port) for info in watched.seen.values() if info.pid):
+                continue
             other = ports.answered_by_other(port, node.own_pids(applied.name, side=applied.side))
             if other:
                 return ProbeResult(False, f"port {port} is answered by {other}, not by this app")

@@ -33,6 +33,7 @@ from runtimes.supervisor_rpc import (
     ALREADY_STARTED,
     BAD_NAME,
     NOT_RUNNING,
+    STILL_RUNNING,
     ProcessInfo,
     SupervisorError,
     SupervisorGoneError,
@@ -148,9 +149,14 @@ class Supervisor:
 
     def put_new(self, app: str, processes: Iterable[str]) -> bool:
         """Have the first group of `app`, stopped; False, and nothing done, where there is anything of it already."""
-        if self.has_conf(app) or app in self.processes() or strays.find(self.home, app):
+        if self.has_conf(app) or strays.find(self.home, app):
             return False
-        self._load(app, app, self._files.beside(app, app, self._files.text(app, sorted(processes), SIDES[0])))
+        try:
+            self._load(app, app, self._files.beside(app, app, self._files.text(app, sorted(processes), SIDES[0])))
+        except SupervisorError as error:
+            if error.code == STILL_RUNNING:
+                return False
+            raise
         return True
 
     def bring(self, app: str, processes: Iterable[str], side: Side = "blue") -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from celeriac import fingerprint
 from sources import git, pypi, release
 from sources.commands import FALLBACK_SERVER, servers
+from sources.environments import make_venv
 from sources.failure import BuildFailed
-from sources.installer import install, make_venv, uv_version
+from sources.installer import install, uv_version
 from sources.inventory import console_scripts, packages
 from sources.lock import locked
 from sources.manifest import Manifest, write_manifest

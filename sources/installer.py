@@ -1,5 +1,5 @@
 """uv: makes virtual environments and installs into them. Commands, environment and the reading of uv's errors are
-pure functions; `make_venv` and `install` are the two that run it.
+pure functions; `run_uv` runs it.
 
 Credentials of an index are handed over in the environment, never as an argument that `ps` shows.
 """
@@ -93,12 +93,6 @@ def uv_environment(environ: Mapping[str, str], cache: Path, *, index_url: str = 
     return kept
 
 
-def make_venv(workshop: Workshop) -> None:
-    """Make `workshop.venv`. Raises BuildFailed."""
-    # It is made from what is on this machine, within milliseconds.
-    _run(workshop, venv_argv(uv_binary(), workshop.venv), what="the virtual environment", package="", brief=True)
-
-
 def install(
     workshop: Workshop,
     *what: str,
@@ -113,7 +107,7 @@ def install(
     Raises VersionMissing, Unreachable or BuildFailed with uv's own lines, and CommandCancelledError.
     """
     argv = install_argv(uv_binary(), workshop.venv, *what)
-    return _run(workshop, argv, what=title, package=package, index_url=index_url, extra_env=extra_env or {}, cwd=cwd)
+    return run_uv(workshop, argv, what=title, package=package, index_url=index_url, extra_env=extra_env or {}, cwd=cwd)
 
 
 def build_wheel(workshop: Workshop, project: Path, *, title: str, extra_env: Mapping[str, str]) -> Path:
@@ -122,7 +116,7 @@ def build_wheel(workshop: Workshop, project: Path, *, title: str, extra_env: Map
     Raises Unreachable or BuildFailed with uv's own lines, and CommandCancelledError.
     """
     wheels = workshop.scratch / "wheels"
-    _run(workshop, build_argv(uv_binary(), project, wheels), what=title, package="", extra_env=extra_env)
+    run_uv(workshop, build_argv(uv_binary(), project, wheels), what=title, package="", extra_env=extra_env)
     for wheel in wheels.glob("*.whl"):
         return wheel
     raise BuildFailed(f"{title}: the build backend made no wheel")
@@ -175,7 +169,7 @@ def _said(lines: Sequence[str]) -> str:
     return ": ".join(said) if said else (lines[-1].strip() if lines else "uv failed and said nothing")
 
 
-def _run(
+def run_uv(
     workshop: Workshop,
     argv: Sequence[str],
     *,
@@ -184,8 +178,8 @@ def _run(
     index_url: str = "",
     extra_env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    brief: bool = False,
 ) -> process.Completed:
+    """Run `argv`, a command of uv, for `what`, as messages name it. Raises a SourceFailure with uv's own lines."""
     environment = uv_environment(os.environ, workshop.uv_cache, index_url=index_url) | dict(extra_env or {})
     try:
         return process.run(
@@ -195,7 +189,7 @@ def _run(
             cwd=cwd,
             tail_lines=40,
             cancelled=workshop.cancelled,
-            brief=brief,
+            light=True,
         )
     except process.CommandCancelledError:
         raise

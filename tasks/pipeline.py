@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery.exceptions import Ignore
-from celery.utils.log import get_task_logger
 
 from reconciler import apply as applying
 from reconciler import check as checking
@@ -25,8 +24,8 @@ from reconciler.work import Body, perform
 from state.steps import Claim
 from tasks.decorator import pipeline_task
 from tasks.engine import engine
+from tasks.phases import Phases
 
-_log = get_task_logger("celeriac")
 _SOON = 10.0  # seconds for which a busy node still should look, when it is asked to more often
 
 
@@ -132,36 +131,15 @@ def sweep(self: Any) -> str:
 
 
 def _step(task: Any, run: str, step: str, body: Body) -> str:
-    """Do one step; show its phases as Celery states and events while it goes on.
-
-    The states are kept as long as it goes on, too: a result of each step would be a key in Redis for a day.
-    """
-    shown: dict[str, str] = {}
-    phases: list[str] = []
+    """Do one step; show its phases while it goes on."""
+    phases = Phases(task, step)
 
     def seen(claim: Claim) -> None:
         if claim.step.app:
-            shown.update(app=claim.step.app, revision=claim.step.revision[:12], node=claim.step.node)
-
-    def report(phase: str) -> None:
-        meta = {**shown, "phase": phase}
-        phases.append(phase)
-        try:
-            task.update_state(state=phase.upper(), meta=meta)
-            task.send_event(f"task-{phase}", **meta)
-        except Exception as error:  # noqa: BLE001 - what is shown must not fail what is done; Redis may be away
-            _log.warning("phase %s of step %s is not shown: %s", phase, step, type(error).__name__)
+            phases.meta.update(app=claim.step.app, revision=claim.step.revision[:12], node=claim.step.node)
 
     try:
-        done = perform(engine(), run, step, body, report=report, seen=seen)
+        done = perform(engine(), run, step, body, report=phases.show, seen=seen)
     finally:
-        if phases:
-            _forget(task, step)
+        phases.end()
     return f"{done.state}: {done.outcome.reason}" if done.outcome and done.outcome.reason else done.state
-
-
-def _forget(task: Any, step: str) -> None:
-    try:
-        task.backend.forget(task.request.id)
-    except Exception as error:  # noqa: BLE001 - it goes by itself within a day
-        _log.warning("the last phase of step %s is not forgotten: %s", step, type(error).__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -163,12 +164,13 @@ def test_runs_in_many_threads_do_not_mix() -> None:
     assert outputs == {number: f"{number}\n" for number in range(8)}
 
 
-@pytest.mark.parametrize("how", ["run", "start_child", "library"])
+@pytest.mark.parametrize("how", ["run", "light", "start_child", "library"])
 def test_children_die_with_a_killed_parent(tmp_path: Path, how: str) -> None:
     mark = tmp_path / "pid"
     inner = "import os, sys, time, pathlib; pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()}\\n'); time.sleep(600)"
     calls = {
         "run": "process.run(argv, timeout=600)",
+        "light": "process.run(argv, timeout=600, light=True)",
         "start_child": "process.start_child(argv, log=pathlib.Path(sys.argv[1] + '.log')).wait()",
         "library": "subprocess.Popen(argv, **process.child_options()).wait()",
     }
@@ -185,6 +187,26 @@ def test_children_die_with_a_killed_parent(tmp_path: Path, how: str) -> None:
         parent.kill()
         parent.wait(30)
     wait_for(lambda: not is_running(child))
+
+
+def test_a_light_child_is_given_its_arguments_and_tells_its_end_as_any_other(tmp_path: Path) -> None:
+    words = ["a b", "$HOME", "'", '"', "$(exit 9)", "*", "", "-c"]
+    code = "import json, sys; print(json.dumps(sys.argv[1:])); sys.exit(3)"
+    with pytest.raises(CommandError, match="ended with exit code 3") as caught:
+        run(python(code, *words), timeout=30, light=True)
+    assert json.loads(caught.value.tail[-1]) == words
+    with pytest.raises(CommandMissingError, match="no such program"):
+        run([str(tmp_path / "missing")], timeout=30, light=True)
+    with pytest.raises(CommandTimeoutError):
+        run(["/bin/sleep", "600"], timeout=0.2, light=True)
+
+
+def test_a_light_child_whose_parent_is_gone_does_not_begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 1)  # as if the one who asked for it had died, and init were its parent
+        with pytest.raises(CommandError, match="exit code 1"):
+            run(["/bin/touch", str(tmp_path / "begun")], timeout=30, light=True)
+    assert not (tmp_path / "begun").exists()
 
 
 # -- communicate
