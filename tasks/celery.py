@@ -29,5 +29,5 @@ def _config() -> ModuleType:
 
 app = Celery("tasks", set_as_current=True)
 app.config_from_object(_config())
-app.conf.imports = ("tasks.pipeline", "tasks.worker", "tasks.stopping")
+app.conf.imports = ("tasks.pipeline", "tasks.worker", "tasks.stopping", "tasks.timers")
 app.loader.import_default_modules()

@@ -13,6 +13,9 @@ from typing import Any
 from hosting import free_port, get, make_environment
 
 from runtimes.base import RuntimeContext
+from runtimes.guests import Guests
+from runtimes.process import ProcessRuntime
+from runtimes.supervisord import Supervisor
 from specs.digest import release_id
 from specs.model import AppSpec, Health, Run
 
@@ -150,3 +153,28 @@ def fake(name: str, version: str, text: str, site: Path, extension: Path | None 
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     record = "".join(f"{file},sha256={version},1\n" for file in files)
     (info / "RECORD").write_text(f"{record}{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
+
+
+# Counts its requests, and says its version by code that can be reloaded.
+COUNTING = """
+import os
+from @P@ import state
+def look(path):
+    state.hits += 1
+    return {"code": "@V@", "hits": state.hits, "pid": os.getpid(), "hooks": state.hooks}
+def code_change(old, new):
+    state.hooks.append([old, new])
+"""
+COUNTER = {"look": COUNTING, "state": "hits = 0\nhooks = []\n"}
+
+
+def host_pid(home: Path) -> int:
+    """The shared host process."""
+    return Guests(home, ProcessRuntime(Lodgers(home).context()).store, Supervisor(home)).pid()
+
+
+def counters(lodgers: Lodgers, *names: str) -> None:
+    """Have these apps count, and say their version by code that can be reloaded."""
+    for name in names:
+        for version in ("1.0", "1.1", "1.2"):
+            lodgers.modules[name, version] = COUNTER
