@@ -69,6 +69,7 @@ class Daemon:
     def start(self) -> None:
         """Start a supervisor and wait until it answers. The lock is held, its files are there, nothing of ours runs."""
         (self.home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._socket = None  # its folder may be gone
         user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else ""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         files = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
@@ -105,6 +106,14 @@ class Daemon:
         found = [process for process in strays.pinned(pids) if strays.is_alive(process)]
         if strays.end(found, grace=STOP_SECONDS):
             raise SupervisorError("an old supervisor cannot be ended", hint=f"kill process {found[0].pid}")
+
+    def leave_folder(self) -> None:
+        """Remove the private folder of the socket, where there is one. No supervisor runs; the next makes it again."""
+        folder = self.socket.parent
+        if folder != self.folder:
+            self.socket.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # somebody else's file is in it
+                folder.rmdir()
 
     def end_strays(self) -> None:
         """End every process of an app that no supervisor watches, and remove the control groups of those that ended.

@@ -118,6 +118,7 @@ class Supervisor:
                 pass  # then there are strays at most
             self._daemon.end_old()
             self._daemon.end_strays()
+            self._daemon.leave_folder()
             self._reviving.unlink(missing_ok=True)
 
     # What it runs

@@ -29,8 +29,22 @@ def _answers(url: str) -> bool:
     return True
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_folder() -> Iterator[None]:
+    """What is left in the folder for temporary files by processes that tests kill goes with the last test."""
+    before = os.environ.get("TMPDIR")
+    folder = tempfile.mkdtemp(prefix="clt-", dir="/tmp")  # short: sockets are made in it
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
+def redis_url(_own_temporary_folder: None) -> Iterator[str]:
     """The address of a real server, one for each pytest process."""
     folder = Path(tempfile.mkdtemp(prefix="celeriac-redis-"))
     path = folder / "r.sock"

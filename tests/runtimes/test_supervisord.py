@@ -60,3 +60,20 @@ def test_somebody_elses_bad_file_is_put_back_and_holds_up_nobody(home: Path, sup
     described.put("web", ["main"])
     assert described.group("web", ["main"]).keys() == {"main"}
     assert not described.has_conf("bad")
+
+
+def test_the_folder_of_a_socket_that_is_not_below_the_home_goes_and_comes_again(tmp_path: Path) -> None:
+    home = tmp_path / ("long" * 30)
+    home.mkdir()
+    supervisor = Supervisor(home)
+    supervisor.ensure_running()
+    folder = supervisor.socket.parent
+    assert home not in folder.parents
+    supervisor.shutdown()
+    assert not folder.exists()
+    try:
+        supervisor.ensure_running()
+        assert Supervisor(home).running()
+    finally:
+        supervisor.shutdown()
+    assert not folder.exists()
