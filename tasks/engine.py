@@ -56,9 +56,11 @@ def _tell(event: Event) -> None:
 
 
 def _fault(error: Exception, claim: Claim) -> None:
+    from reconciler.masking import masked
     from tasks import telemetry
 
-    telemetry.fault(error, claim)
+    step = claim.step
+    telemetry.fault(error, claim, lambda text: masked(engine(), text, step.digest, step.from_digest))
 
 
 def _publish(run: str, steps: Sequence[Step]) -> None:

@@ -105,7 +105,6 @@ def init_sentry(settings: Settings) -> bool:
         environment=os.environ.get("SENTRY_ENVIRONMENT", "production"),
         integrations=[CeleryIntegration(monitor_beat_tasks=False), LoggingIntegration(event_level=None)],
         include_local_variables=False,  # a local may hold a secret
-        send_default_pii=False,
         max_breadcrumbs=0,
         before_send=scrubbed,
     )
@@ -120,8 +119,8 @@ def scrubbed(event: Any, hint: Any) -> Any:
     return event
 
 
-def fault(error: Exception, claim: Claim) -> None:
-    """Tell Sentry that a step failed, as one issue per app, step and reason."""
+def fault(error: Exception, claim: Claim, shown: Callable[[str], str] = str) -> None:
+    """Tell Sentry that a step failed, as one issue per app, step and reason. `shown` masks what is secret in a text."""
     if isinstance(error, Superseded):
         return
     if not isinstance(error, CeleriacError):  # a fault of ours: where it is belongs into the worker's log
@@ -149,6 +148,6 @@ def fault(error: Exception, claim: Claim) -> None:
             # The message alone: its last lines are what an app printed, and may hold anything.
             first = error.message.splitlines()[0]
             subject = f"{step.app}: {step.task} failed at {at}: {first}" if step.app else f"{step.task}: {first}"
-            sentry_sdk.capture_message(subject, level="error")
+            sentry_sdk.capture_message(shown(subject), level="error")
         else:
             sentry_sdk.capture_exception(error)

@@ -6,17 +6,22 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sentry_sdk
 import structlog
 from installation import Installation
 from leaks import everything, leaked
 from sentry import Sentry
 from waiting import wait_for
 
+import tasks.engine
 from celeriac.settings import Settings
 from runtimes.base import RuntimeFailure, Superseded
+from specs.digest import digest
+from specs.model import AppSpec
 from state.events import Event
 from state.steps import Claim, Step
 from tasks import telemetry
@@ -180,6 +185,27 @@ def test_what_was_given_up_is_no_failure_and_a_fault_of_ours_is_in_the_log(lines
     assert lines == [
         {"event": "unexpected", "log_level": "error", "step": "web@n1", "run": "r1", "exc_info": error},
     ]
+
+
+def test_what_an_app_printed_is_told_without_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = AppSpec("web", "1.0.0", env={"TOKEN": SECRET})
+    claim = Claim("r1", Step("web@n1", "deploy", "q", app="web", digest=str(digest(spec))), 1, 1, "me")
+    with Sentry() as sentry:
+        monkeypatch.setenv("CELERIAC_HOME", str(tmp_path))
+        monkeypatch.setenv("SENTRY_DSN", sentry.dsn)
+        monkeypatch.setattr(tasks.engine, "_engines", {})
+        here = tasks.engine.engine()
+        here.vault.put(spec)
+        assert telemetry.init_sentry(here.settings)
+        try:
+            here.fault(RuntimeFailure("web", "start", f"main ended: cannot log in with {SECRET}"), claim)
+            sentry_sdk.flush(10)
+            wait_for(lambda: bool(sentry.events()))
+        finally:
+            sentry_sdk.init()
+        (event,) = sentry.events()
+        assert event["message"].startswith("web: deploy failed at start: main ended: cannot log in with ")
+        assert not leaked(SECRET, "".join(sentry.texts))
 
 
 def test_what_celery_adds_of_the_message_is_taken_out() -> None:
