@@ -54,6 +54,8 @@ def apply(engine: Engine, claim: Claim) -> Work:
     except (Superseded, CommandCancelledError) as error:
         return attempt.superseded(classify(error).message)
     except Exception as error:  # noqa: BLE001 - a fault of ours, too, is remembered of the app, which is tried again
+        if isinstance(error.__cause__, StateUnavailable):  # Redis went away in the middle of a build
+            raise error.__cause__ from None
         return attempt.failed(error, _observed(engine, step.app))
 
 

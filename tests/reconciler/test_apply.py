@@ -238,6 +238,14 @@ class Cut(NoopRuntime):
         raise StateUnavailable("Redis does not answer")
 
 
+class CutBuilding(NoopRuntime):
+    """The same, while it builds: the phase cannot be told, and so the build fails."""
+
+    def deploy(self, spec: AppSpec) -> AppState:
+        away = StateUnavailable("Redis does not answer")
+        raise RuntimeFailure(spec.name, "build", away.message, reason=away.reason) from away
+
+
 def test_an_error_that_nobody_foresaw_is_remembered_against_its_app_and_tried_again(bench: Workbench) -> None:
     use(bench, Odd)
     bench.app("web")
@@ -252,8 +260,9 @@ def test_an_error_that_nobody_foresaw_is_remembered_against_its_app_and_tried_ag
     assert len(bench.faults) == 1
 
 
-def test_redis_going_away_is_no_failure_of_the_app(bench: Workbench) -> None:
-    use(bench, Cut)
+@pytest.mark.parametrize("kind", [Cut, CutBuilding])
+def test_redis_going_away_is_no_failure_of_the_app(bench: Workbench, kind: type[NoopRuntime]) -> None:
+    use(bench, kind)
     bench.app("web")
     bench.commit()
     bench.ask()
