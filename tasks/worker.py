@@ -96,7 +96,7 @@ def _set_up_logs(**_: Any) -> None:
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _import_early(**_: Any) -> None:
     # What is slow to import is imported once, before the pool's processes are made, and not by each at its first step.
-    for name in ("git.cmd", "sentry_sdk"):
+    for name in ("git.cmd", "sentry_sdk", "uv", "runtimes.process"):
         with contextlib.suppress(ImportError):  # no git: the first step that needs it says so
             import_module(name)
 
