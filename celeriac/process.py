@@ -18,6 +18,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ PIPE = subprocess.PIPE
 
 _PR_SET_PDEATHSIG = 1
 _IF_CHILD = 'test "$PPID" = "$0" || exit 1; exec "$@"'
+_ASK = 0.5  # seconds between two looks at whether it is still wanted
 _NAP = 0.02  # seconds between two looks at a child where the kernel does not tell that it ended
 _libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
 
@@ -84,7 +86,7 @@ def run(
 ) -> Completed:
     """Run `argv` to its end and return what it printed.
 
-    `env` replaces the environment when given. `cancelled` is asked about twice a second at least; true
+    `env` replaces the environment when given. `cancelled` is asked about twice a second; true
     stops the child. Standard error is kept in the tail only; a tail never grows beyond
     `tail_lines` lines of 2,000 characters, standard output beyond `max_output` is dropped. `told` is
     given each line of either as it comes. A `light` one is started more quickly by a
@@ -176,11 +178,24 @@ def _light(argv: Sequence[str]) -> list[str] | None:
     A hook between fork and exec, as `child_options` has it, makes the kernel copy the page tables of this process: 5 ms
     for a worker. The shell's text is constant; it gives up when we died before the signal was set.
     """
-    tools = [shutil.which(name) for name in ("setpriv", "sh")]
-    if not all(tools) or not os.access(argv[0], os.X_OK):
+    before = _with_death_signal()
+    if not before or not os.access(argv[0], os.X_OK):
         return None
-    setpriv, shell = map(str, tools)
-    return [setpriv, "--pdeathsig", "KILL", shell, "-c", _IF_CHILD, str(os.getpid()), *argv]
+    return [*before, "-c", _IF_CHILD, str(os.getpid()), *argv]
+
+
+@cache
+def _with_death_signal() -> tuple[str, ...]:
+    """The two programs, tried once, or nothing: the setpriv of BusyBox, and an old one, know no death signal."""
+    setpriv, shell = shutil.which("setpriv"), shutil.which("sh")
+    if setpriv is None or shell is None:
+        return ()
+    before = (setpriv, "--pdeathsig", "KILL", shell)
+    try:
+        tried = subprocess.run([*before, "-c", "exit 0"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return before if tried.returncode == 0 else ()
 
 
 def communicate(
@@ -248,12 +263,15 @@ def _wait(
     name: str,
     timeout: float,
 ) -> None:
+    asked = time.monotonic()
     with _end_of(child) as ended:
         while (left := deadline - time.monotonic()) > 0:
-            if ended(output.poller, min(left, 0.5) if cancelled else left):
+            if ended(output.poller, min(left, _ASK) if cancelled else left):
                 return
-            if cancelled is not None and cancelled():
-                raise CommandCancelledError(f"{name} was stopped: no longer wanted")
+            if cancelled is not None and time.monotonic() - asked >= _ASK:
+                if cancelled():
+                    raise CommandCancelledError(f"{name} was stopped: no longer wanted")
+                asked = time.monotonic()
     raise CommandTimeoutError(f"{name} was stopped after {timeout:g}s")
 
 

@@ -187,6 +187,13 @@ def _labels(value: Any) -> dict[str, str]:
     return {k.strip(): v.strip() for k, v in (pair.split("=", 1) for pair in pairs)}
 
 
+def _redis(value: Any) -> str:
+    text = _text(value)
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return text
+
+
 _VARIABLES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "repo_url": ("CELERIAC_REPO_URL", _text),
     "branch": ("CELERIAC_BRANCH", _branch),
@@ -205,7 +212,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "sweep_interval": ("CELERIAC_SWEEP_INTERVAL", _interval),
     "observe_interval": ("CELERIAC_OBSERVE_INTERVAL", _interval),
     "cgroups": ("CELERIAC_CGROUPS", _cgroups),
-    "redis_url": ("REDIS_URL", _text),
+    "redis_url": ("REDIS_URL", _redis),
     "key_prefix": ("CELERIAC_KEY_PREFIX", _name),
     "sentry_dsn": ("SENTRY_DSN", _text),
     "flower_port": ("CELERIAC_FLOWER_PORT", _port),

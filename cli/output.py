@@ -40,7 +40,7 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Quiet(file=stream, width=width, highlight=False, soft_wrap=False)
+    return Quiet(file=stream, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
 def show(renderable: Any) -> None:

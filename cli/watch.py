@@ -46,7 +46,10 @@ def _screen(footer: str, height: int) -> RenderableType:
 
     foot = [Text(), Text(footer, style="dim")] if footer else []
     try:
-        return Group(overview(api.status(), datetime.now(UTC), height=height - len(foot) - 1), *foot)
+        now = api.status()
+        trouble = api.trouble() if now["status"] == "error" else ""
+        room = height - len(foot) - (2 if trouble else 1)
+        return Group(overview(now, datetime.now(UTC), height=room, trouble=trouble), *foot)
     except CeleriacError as error:
         return Group(Text(f"waiting: {printable(error.message)}", style="yellow"), *foot)
 

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from celeriac.errors import CeleriacError
+from celeriac.marks import marked_pids
 from celeriac.process import CommandCancelledError, CommandError, run
 from reconciler.engine import Engine
 from reconciler.hooklog import HookLog, secrets_in
@@ -228,7 +229,7 @@ def _end_leftovers(engine: Engine, app: str) -> None:
         f"CELERIAC_APP={app}",
         f"CELERIAC_PROCESS={HOOK_LOG}",
     )
-    strays.end(strays.pinned(launching.marked_pids(marks)), grace=0)
+    strays.end(strays.pinned(marked_pids(marks)), grace=0)
 
 
 def _said(error: CommandError) -> str:

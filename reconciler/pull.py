@@ -106,7 +106,10 @@ def _unreachable(engine: Engine, claim: Claim, error: CeleriacError, began: floa
             facts={"revision": head.revision, "error": text},
             effects=effects,
         )
-    return Work(StepOutcome("failed", error.reason, error.message), facts={"error": text, "idle": not news})
+    return Work(
+        StepOutcome("failed", error.reason, error.message),
+        facts={"error": text, "idle": not news and not _asked(claim)},
+    )
 
 
 def _asked(claim: Claim) -> bool:

@@ -17,7 +17,8 @@ _FIX = {
     "Suspended": "celeriac resume{app}",
     "HeldByHand": "it stays so until its spec in Git changes",
     "RemovalBudget": "look at the commit; then celeriac sync --allow-removals {revision}",
-    "AppsFolderMissing": "commit the apps folder, or set CELERIAC_APPS_DIR",
+    "AppsFolderMissing": "commit the apps folder, or set CELERIAC_APPS_DIR; if all are to go: "
+    "celeriac sync --allow-removals {revision}",
     "PruneOff": "celeriac remove {name}, if it should go",
     "StillNeeded": "correct the spec of the app that needs it",
     "NotObserved": "see that the node's worker runs: celeriac nodes",

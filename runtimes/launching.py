@@ -28,7 +28,7 @@ except ImportError:
 TYPE_CHECKING = False  # as type checkers know it; to import what has it costs start-up time
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 _MACHINE = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -138,23 +138,6 @@ def start_ticks(pid: int) -> int:
         return 0
 
 
-def marked_pids(marks: Iterable[str]) -> list[int]:
-    """The processes whose environment holds every one of `marks` (`NAME=value`), where /proc tells."""
-    wanted = [b"\0" + os.fsencode(mark) + b"\0" for mark in marks]
-    found = []
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:  # noqa: PTH123
-                content = b"\0" + file.read() + b"\0"
-        except OSError:  # another user's, or gone
-            continue
-        if all(mark in content for mark in wanted):
-            found.append(int(entry))
-    return found
-
-
 def main(app_folder: str, process: str, side: str = "blue") -> None:
     """Become `process` of the app in `app_folder`; returns only by SystemExit, which tells why.
 
@@ -194,7 +177,13 @@ def _read(folder: str, name: str) -> dict[str, Any]:
 def parse(text: str) -> Any:
     """The value of a JSON text. Raises ValueError."""
     try:
-        value, end = make_scanner(_Plain)(text, 0)  # type: ignore[arg-type]
+        scan = make_scanner(_Plain)  # type: ignore[arg-type]
+    except (AttributeError, TypeError):  # a Python whose `json` says more to it
+        import json
+
+        return json.loads(text)
+    try:
+        value, end = scan(text, 0)
     except StopIteration:
         raise ValueError("no JSON") from None
     if text[end:].strip():
@@ -208,6 +197,7 @@ class _Plain:
     strict = True
     object_hook = None
     object_pairs_hook = None
+    array_hook = None  # since Python 3.15
     parse_float = float
     parse_int = int
     parse_constant = float
@@ -308,6 +298,8 @@ def _end_leftovers(manifest: Mapping[str, object], process: str) -> None:
         f"CELERIAC_SIDE={manifest['side']}",
     )
     import signal
+
+    from celeriac.marks import marked_pids
 
     for pid in marked_pids(marks):
         if pid != os.getpid():

@@ -37,10 +37,12 @@ def _inodes(family: int, port: int) -> Iterator[int]:
             told = kernel.recv(65536)
             while len(told) >= _HEADER.size:
                 length, kind, *_ = _HEADER.unpack_from(told)
-                if kind == _ERROR:
+                if kind == _ERROR or not _HEADER.size <= length <= len(told):
                     raise OSError("the kernel does not tell which sockets listen")
                 if kind == _DONE:
                     return
+                if length < _HEADER.size + _TOLD.size:
+                    raise OSError("the kernel tells less of a socket than it should")
                 *_, own, _, _, _, _, _, inode = _TOLD.unpack_from(told, _HEADER.size)
                 if int.from_bytes(own, "big") == port:
                     yield inode

@@ -245,6 +245,15 @@ class ProcessRuntime:
         return self.store.all()
 
     def _bring(self, spec: AppSpec, unchanged: Fallback | None = None) -> AppState:
+        """Bring the app to `spec`; where the supervisor dies meanwhile, which says nothing of the app, once more."""
+        try:
+            return self._bring_once(spec, unchanged)
+        except RuntimeFailure as failure:
+            if not isinstance(failure.__cause__, SupervisorGoneError):
+                raise
+        return self._bring_once(spec, unchanged)
+
+    def _bring_once(self, spec: AppSpec, unchanged: Fallback | None) -> AppState:
         refuse_isolation(spec, self.isolations, "process")
         with self._node.changing(spec.name, "start", *self._adoption.concerned(spec.name)):
             self.supervisor.ensure_running()

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from runtimes.launching import marked_pids, start_ticks
+from celeriac.marks import marked_pids
+from runtimes.launching import start_ticks
 from runtimes.sides import SIDES, Side
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from celeriac.marks import marked_pids
 from celeriac.process import CommandError, start_daemon
 from celeriac.settings import socket_path_fits
 from runtimes import cgroups, launching, strays
@@ -97,7 +98,7 @@ class Daemon:
     def end_old(self) -> None:
         """End every supervisor of this home: one that is deaf, shutting down, or was started by halves."""
         mark = f"CELERIAC_SUPERVISOR={self.home_id}"
-        pids = set(launching.marked_pids([mark]))
+        pids = set(marked_pids([mark]))
         noted = read_text(self.pid_file).strip()
         if noted.isdigit() and psutil.pid_exists(int(noted)):
             with contextlib.suppress(psutil.Error):

@@ -6,7 +6,6 @@ A relocatable environment is the same wherever it is. To copy one takes a tenth 
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 from pathlib import Path
@@ -16,24 +15,16 @@ from sources.lock import locked
 from sources.releases import discard
 from sources.workshop import Workshop
 
+# What is of no use on a server costs as much to copy as the rest: scripts of other shells, and uv's own lock.
+_USELESS = ("*.bat", "*.ps1", "*.nu", "*.xsh")
+
 
 def make_venv(workshop: Workshop) -> None:
     """Make `workshop.venv`. Raises BuildFailed."""
     blank = workshop.home / "cache" / "venv" / _name()
     if not _complete(blank):
         _make(blank, workshop)
-    shutil.copytree(blank, workshop.venv, symlinks=True, copy_function=_share)
-
-
-def _share(source: str, target: str) -> str:
-    """Copy a file of an environment; what nothing runs and nobody sets anything in, such as `activate`, is shared."""
-    if source.endswith((".py", ".cfg", ".pth")):
-        return shutil.copy2(source, target)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        return shutil.copy2(source, target)
-    return target
+    shutil.copytree(blank, workshop.venv, symlinks=True)
 
 
 def _name() -> str:
@@ -53,8 +44,9 @@ def _make(blank: Path, workshop: Workshop) -> None:
         if _complete(blank):  # another builder made it while we waited
             return
         part = blank.with_name(".part")
-        for old in (part, *blank.parent.iterdir()):  # those of earlier interpreters, too
-            discard(old)
+        discard(part)
         run_uv(workshop, venv_argv(uv_binary(), part), what="the virtual environment", package="")
-        (part / ".lock").unlink(missing_ok=True)  # shared, it would have all installations wait for each other
+        for path in (part / ".lock", *(path for kind in _USELESS for path in (part / "bin").glob(kind))):
+            path.unlink(missing_ok=True)
+        discard(blank)
         part.rename(blank)

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from celeriac import process
 from sources.failure import BuildFailed, SourceFailure, Unreachable, VersionMissing
 from sources.masking import mask, secrets_of
+from sources.releases import BUILD_MARK
 from sources.workshop import Workshop
 
 # Of the environment uv starts with: what would make it act on another environment than ours, and what is ours alone
@@ -181,6 +182,7 @@ def run_uv(
 ) -> process.Completed:
     """Run `argv`, a command of uv, for `what`, as messages name it. Raises a SourceFailure with uv's own lines."""
     environment = uv_environment(os.environ, workshop.uv_cache, index_url=index_url) | dict(extra_env or {})
+    environment[BUILD_MARK] = str(workshop.folder)
     try:
         return process.run(
             argv,

@@ -11,13 +11,18 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from celeriac.errors import MisuseError
+from celeriac.marks import marked_pids
 from sources.manifest import Manifest, read_manifest
+
+BUILD_MARK = "CELERIAC_BUILD"
+"""The variable that names the folder of a build to all that builds in it."""
 
 _APP = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -90,7 +95,15 @@ def remove_leftovers(home: Path, app: str) -> None:
     """Remove what killed builds and removals left. Only for the holder of the app's build lock."""
     for folder in _children(releases_dir(home, app)):
         if folder.name.startswith((".building-", ".removing-")):
+            end_builders(folder)
             discard(folder)
+
+
+def end_builders(folder: Path) -> None:
+    """End what still builds in `folder`: the death of a task ends uv, but not a build backend that uv has started."""
+    for pid in marked_pids([f"{BUILD_MARK}={folder}"]):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def discard(folder: Path) -> None:

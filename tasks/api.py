@@ -58,6 +58,12 @@ def status() -> dict[str, Any]:
     return status_of(read_known(_here()))
 
 
+def trouble() -> str:
+    """What is wrong with the repository as a whole, which no app can tell; empty when nothing is."""
+    remote = _here().desired.remote()
+    return "" if remote is None or remote.ok else f"{remote.reason}: {remote.message}"
+
+
 def desired_state() -> dict[str, dict[str, Any]]:
     """Each app as Git says, without its environment and commands."""
     return {name: documents.desired_document(app) for name, app in _here().desired.apps().items()}

@@ -27,6 +27,7 @@ from tasks.celery import app
 from tasks.engine import engine
 
 EVERY = 5.0
+_kept = False
 _TTL = 30.0
 
 
@@ -111,8 +112,11 @@ def _set_up_sentry(**_: Any) -> None:
 def _keep_what_was_imported(**_: Any) -> None:
     # It lives as long as the pool's processes, which share it as long as no collection marks it: that took 20 MB of
     # each, and looking through it cost planning a quarter.
-    gc.collect()
-    gc.freeze()
+    global _kept
+    if not _kept:  # later it would keep what this process, which goes on, wants to let go
+        gc.collect()
+        gc.freeze()
+        _kept = True
 
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]

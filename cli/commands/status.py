@@ -35,5 +35,5 @@ def status(as_json: bool, live: bool, watch: bool) -> int:
     else:
         from cli.screens.status import overview
 
-        output.show(overview(now, datetime.now(UTC)))
+        output.show(overview(now, datetime.now(UTC), trouble=api.trouble() if now["status"] == "error" else ""))
     return exits.of_status(now)

@@ -16,11 +16,20 @@ from cli.text import ago, first_line, is_over, printable, short, since
 _REASONS_SHOWN = 20
 
 
-def overview(status: Mapping[str, Any], now: datetime, *, height: int | None = None) -> RenderableType:
-    """The screen of `celeriac status`; with `height`, it fits so many lines and shows troubled apps first."""
+def overview(
+    status: Mapping[str, Any], now: datetime, *, height: int | None = None, trouble: str = ""
+) -> RenderableType:
+    """The screen of `celeriac status`; with `height`, it fits so many lines and shows troubled apps first.
+
+    `trouble` is what is wrong with the repository as a whole.
+    """
     apps: Mapping[str, Mapping[str, Any]] = status["apps"]
     troubled = [name for name, app in sorted(apps.items()) if in_trouble(app)]
     parts: list[RenderableType] = [headline(status, now)]
+    if trouble:
+        parts.append(Text(printable(trouble), style=COLOURS["error"]))
+    if not apps and trouble:
+        return Group(*parts)
     if not apps:
         parts += [Text(), _empty(status)]
         return Group(*parts)

@@ -209,6 +209,25 @@ def test_a_light_child_whose_parent_is_gone_does_not_begin(monkeypatch: pytest.M
     assert not (tmp_path / "begun").exists()
 
 
+def test_where_setpriv_knows_no_death_signal_a_light_child_is_one_like_any_other(tmp_path: Path) -> None:
+    other = tmp_path / "setpriv"
+    other.write_text("#!/bin/sh\necho unrecognized option; exit 1\n")
+    other.chmod(0o755)
+    code = (
+        "import sys\nfrom celeriac import process\n"
+        "print(process.run([sys.executable, '-c', 'print(1)'], timeout=60, light=True).stdout)\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
+def test_whether_it_is_still_wanted_is_asked_twice_a_second_however_much_it_prints() -> None:
+    asked: list[float] = []
+    run(python("for n in range(20000): print(n, flush=True)"), timeout=60, cancelled=lambda: bool(asked.append(0.0)))
+    assert len(asked) < 40
+
+
 # -- communicate
 
 

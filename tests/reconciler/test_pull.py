@@ -104,6 +104,14 @@ def test_an_unreachable_remote_is_an_error_once_and_the_last_good_revision_stays
     assert bench.status()["status"] == "synced"
 
 
+def test_whoever_asks_again_is_told_again_that_the_remote_cannot_be_used(bench: Workbench) -> None:
+    for _ in range(2):
+        record = bench.sync()  # of a repository without a commit
+        assert record["error"].startswith("EmptyRepository: ")
+        assert bench.engine.runs.record(record["run"]) is not None
+    assert len(bench.faults) == 1
+
+
 def test_what_drifted_is_repaired_while_the_remote_is_away(bench: Workbench) -> None:
     bench.app("web")
     bench.commit()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtimes import launching
 from runtimes.launching import expand, parse, written
 
 JSON = st.recursive(
@@ -31,6 +32,14 @@ def test_what_is_no_json_is_refused(text: str) -> None:
 @given(st.dictionaries(st.from_regex(r"[a-z]+", fullmatch=True), st.integers() | st.text() | JSON))
 def test_a_stamp_can_be_read_again(stamp: dict[str, object]) -> None:
     assert json.loads(written(stamp)) == stamp
+
+
+def test_a_python_whose_json_asks_for_more_is_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scanner(context: object) -> None:
+        raise AttributeError("a hook that is new")
+
+    monkeypatch.setattr(launching, "make_scanner", scanner)
+    assert parse('{"a": [1]}') == {"a": [1]}
 
 
 def test_variables_are_replaced_and_what_has_none_stays() -> None:

@@ -141,6 +141,26 @@ def test_a_killed_supervisor_leaves_one_copy_of_each_app(runtime: ProcessRuntime
     assert [process.pid for process in strays.find(home)] == [again.pid]
 
 
+@pytest.mark.parametrize("phase", ["building", "starting", "probing"])
+def test_a_supervisor_that_dies_in_an_upgrade_is_no_failure_of_the_new_version(
+    runtime: ProcessRuntime, context: RuntimeContext, home: Path, port: int, phase: str
+) -> None:
+    runtime.deploy(web(port))
+    killed: list[int] = []
+
+    def report(now: str) -> None:
+        if now == phase and not killed:
+            killed.append(int(Supervisor(home).pid_file.read_text()))
+            os.kill(killed[0], signal.SIGKILL)
+            wait_for(lambda: not is_running(killed[0]))
+
+    state = ProcessRuntime(replace(context, report=report)).upgrade(web(port, version="1.1.0"), "1.0.0")
+    assert killed
+    assert (state.version, state.health, answer(port)["version"]) == ("1.1.0", "healthy", "1.1.0")
+    assert answer(port)["pid"] == state.pid
+    assert len(strays.find(home, "web")) == 1
+
+
 def test_a_port_that_somebody_else_holds_is_named_before_anything_starts(
     runtime: ProcessRuntime, home: Path, port: int, new_port: Callable[[], int]
 ) -> None:

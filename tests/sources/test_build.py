@@ -21,6 +21,7 @@ from hosting import wheel_of
 from celeriac.errors import MisuseError
 from celeriac.process import CommandCancelledError
 from sources import BuildFailed, SourceFailure, build, read_manifest, releases, resolve_processes
+from sources.releases import BUILD_MARK
 from specs.digest import release_id
 from specs.model import AppSpec, Run, Source
 
@@ -200,6 +201,23 @@ def test_after_kill_9_in_the_middle_of_a_build_the_next_one_works_and_cleans_up(
         builder.wait()
     assert _names(home) == [release.name]
     subprocess.run([release / "venv/bin/shop"], check=True, capture_output=True)
+
+
+def test_what_a_killed_build_has_started_is_ended_before_the_next(bench: Any, home: Path) -> None:
+    """uv dies with the task that ran it, a build backend that uv started does not."""
+    spec, _, go = _gated(bench)
+    folder = home / "apps" / "shop" / "releases" / ".building-1.0-1-ab"
+    folder.mkdir(parents=True)
+    environ = {**os.environ, BUILD_MARK: str(folder)}
+    backend = subprocess.Popen(["sleep", "600"], env=environ, start_new_session=True)
+    try:
+        go.touch()
+        assert build(spec, home).is_dir()
+        assert backend.wait(30) == -signal.SIGKILL
+        assert not folder.exists()
+    finally:
+        backend.kill()
+        backend.wait()
 
 
 def test_a_build_that_is_no_longer_wanted_stops_and_leaves_nothing(

@@ -44,8 +44,9 @@ def test_each_has_its_own_settings_and_code_and_no_lock_in_common(place: Path) -
     assert works(one)
     assert works(two)
     assert not (one / ".lock").exists()
-    for name in ("pyvenv.cfg", "bin/activate_this.py"):
-        assert not (one / name).samefile(two / name)
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert files
+    assert not any((one / name).samefile(two / name) for name in files)
     (one / "lib").rename(one / "gone")
     assert works(made(place, "three"))
 
@@ -67,9 +68,8 @@ def test_a_damaged_one_is_made_anew(place: Path, what: str) -> None:
     assert works(made(place, "two"))
 
 
-def test_those_of_other_interpreters_and_half_made_ones_go(place: Path) -> None:
-    for name in ("3.9.1-0-uv-0", ".part"):
-        (place / "cache" / "venv" / name / "bin").mkdir(parents=True)
+def test_one_that_was_made_by_halves_goes(place: Path) -> None:
+    (place / "cache" / "venv" / ".part" / "bin").mkdir(parents=True)
     assert works(made(place, "one"))
     (blank,) = blanks(place)
     assert works(blank)
