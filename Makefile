@@ -5,8 +5,9 @@ setup: .venv/.ready
 .venv/.ready: requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	python3 -m venv .venv
 	.venv/bin/python -m pip install -q --require-hashes -r requirements/bootstrap.txt
-	.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements/dev.txt
+	.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes --compile-bytecode -r requirements/dev.txt
 	.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
+	.venv/bin/python -m compileall -q $(CHECKED)
 	touch $@
 demo: setup
 	.venv/bin/python examples/demo.py

@@ -178,7 +178,7 @@ def _earlier(engine: Engine, step: Step) -> AppSpec:
     spec = engine.vault.get(found.digest) if found else None
     if spec is None:
         known = ", ".join(dict.fromkeys(entry.version for entry in entries if entry.digest != step.from_digest))
-        what = f"version {wanted}" if wanted else "an earlier release"
+        what = f"version {wanted}" if wanted else "earlier release"
         raise RuntimeFailure(
             step.app,
             "rollback",

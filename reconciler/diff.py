@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from reconciler.crashes import is_over
 from reconciler.engine import Engine
 from reconciler.known import policy_for
 from reconciler.parse import unstaged
-from reconciler.plan import Plan
+from reconciler.plan import Held, Plan
 from reconciler.planning import Live, plan
 from reconciler.policy import Policy
 from reconciler.steps import change_step
@@ -82,10 +82,15 @@ def diff(engine: Engine, claim: Claim) -> Work:
     )
     return Work(
         add=[change_step(change, head.revision, since) for change in planned.changes],
-        facts={"planned": True, "plan": planned.id, "held": len(planned.held), "revision": head.revision},
+        facts={"planned": True, "plan": planned.id, "held": _counted(planned.held), "revision": head.revision},
         effects=effects,
         events=(*events, start, stop),
     )
+
+
+def _counted(held: Iterable[Held]) -> int:
+    """How much is held back that somebody should see to: not what waits as it was told to."""
+    return sum(1 for one in held if one.reason not in ("SyncWindow", "Suspended"))
 
 
 def put_in_force(

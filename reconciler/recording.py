@@ -249,7 +249,7 @@ class Attempt:
             engine.live.put(self._seen(observed), pipe=effects)
         forever = verdict.consequence == "until_changed"
         _, news = self._fail(effects, "failed", verdict.reason, verdict.message, now, forever=forever)
-        self._history(effects, "failed", observed.version if observed else "", now, verdict.message)
+        self._history(effects, "failed", self._tried or (observed.version if observed else ""), now, verdict.message)
         if news:
             engine.fault(error, self.claim)
         return Work(
@@ -335,6 +335,11 @@ class Attempt:
         news = before is None or (before.result, before.digest, before.reason) != (result, step.digest, reason)
         return outcome, news
 
+    @property
+    def _tried(self) -> str:
+        """The version that the step is to bring: that of a roll-back may be asked for by name."""
+        return str(self.step.payload.get("to") or self.step.version)
+
     def _outcome(
         self,
         result: Any,
@@ -351,7 +356,7 @@ class Attempt:
             action=step.action,
             result=result,
             digest=step.digest,
-            version=step.version,
+            version=self._tried,
             reason=reason,
             message=message,
             run=self.claim.run,

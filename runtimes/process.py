@@ -30,9 +30,9 @@ from dataclasses import replace
 from runtimes import overruns
 from runtimes.adoption import Adoption
 from runtimes.applied import Applied
-from runtimes.base import RuntimeContext, RuntimeFailure
+from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.bringing import Bringer
-from runtimes.files import is_app_name
+from runtimes.files import is_app_name, is_locked
 from runtimes.front_admin import FrontError
 from runtimes.health import ProbeResult
 from runtimes.hot_reload import Fallback
@@ -219,11 +219,20 @@ class ProcessRuntime:
         And have the front, where apps are exposed, and the shared host process, where apps are embedded.
         """
         self.supervisor.ensure_running()
+        self._forget_unfinished()
         with contextlib.suppress(SupervisorError):  # as for the front
             self._node.guests.revive()
         self._node.tell_of_guests()
         with contextlib.suppress(FrontError, SupervisorError):  # looked at again soon; a deploy tells why
             self._node.front.ensure()
+
+    def _forget_unfinished(self) -> None:
+        """Forget groups without a manifest that nobody is about to write: of apps whose first build was cut off."""
+        for name in self.supervisor.apps() - self.store.all().keys():
+            if is_app_name(name) and not is_locked(self.home / "locks" / name):
+                with contextlib.suppress(RuntimeFailure, Superseded), self._node.changing(name, "remove"):
+                    if self.applied(name) is None:
+                        self.supervisor.remove(name)
 
     def watch_limits(self) -> dict[str, list[Overrun]]:
         """End what is over its memory limit where nothing else does; every kill that nobody was told of, by app."""

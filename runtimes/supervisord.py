@@ -222,6 +222,10 @@ class Supervisor:
                 with contextlib.suppress(_Unknown, SupervisorGoneError):
                     self._call_known("supervisor.removeProcessGroup", group_name(app, side))
 
+    def apps(self) -> set[str]:
+        """The apps that there is a file for."""
+        return {path.stem for path in self.conf_folder.glob("*.conf") if not path.name.startswith("@")}
+
     def has_conf(self, app: str) -> bool:
         """Whether there is a file for the group of `app`."""
         return self._files.path(app).is_file()

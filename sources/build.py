@@ -81,15 +81,14 @@ def _build(
     folder.mkdir(mode=0o755)
     try:
         workshop = Workshop(home, folder, deadline=deadline, cancelled=cancelled, report=report)
-        distribution, source = _install(spec, workshop)
-        server = _install_server(spec, workshop)
+        distribution, source, server = _fill(spec, workshop)
         aside = target.with_name(f".{target.name}.damaged")  # see runtimes.releases
         if _has_damage_of(aside, folder):
-            discard(workshop.uv_cache)  # releases share their files with it, so it is damaged, too
+            with locked(_cache_lock(home), deadline=deadline, cancelled=cancelled):  # when nobody builds from it
+                discard(workshop.uv_cache)  # releases share their files with it, so it is damaged, too
             discard(folder)
             folder.mkdir(mode=0o755)
-            distribution, source = _install(spec, workshop)
-            server = _install_server(spec, workshop)
+            distribution, source, server = _fill(spec, workshop)
         (workshop.venv / ".lock").unlink(missing_ok=True)  # uv's own, writable for all
         discard(folder / ".scratch")
         workshop.check()
@@ -100,6 +99,18 @@ def _build(
         discard(aside)
     finally:
         discard(folder)
+
+
+def _fill(spec: AppSpec, workshop: Workshop) -> tuple[str, str, str]:
+    """Make and fill the environment; its distribution, what the source was, and the server that was put beside it."""
+    lock = _cache_lock(workshop.home)
+    with locked(lock, deadline=workshop.deadline, cancelled=workshop.cancelled, shared=True):
+        return *_install(spec, workshop), _install_server(spec, workshop)
+
+
+def _cache_lock(home: Path) -> Path:
+    """Held shared by who builds from uv's cache, alone by who discards it."""
+    return home / "locks" / "uv-cache.lock"
 
 
 def _has_damage_of(damaged: Path, folder: Path) -> bool:

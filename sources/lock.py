@@ -21,15 +21,19 @@ _NAP = 0.05
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, deadline: float, cancelled: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def locked(
+    path: Path, *, deadline: float, cancelled: Callable[[], bool] = lambda: False, shared: bool = False
+) -> Iterator[None]:
     """Hold the lock file `path`; its folder must exist. `deadline` is a `time.monotonic()` value.
+
+    Any number may hold it `shared`, while nobody holds it alone.
 
     Raises CommandCancelledError when `cancelled` becomes true, BuildFailed (to be retried) at the deadline.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         asked = 0.0
-        while not _try(descriptor):
+        while not _try(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             now = time.monotonic()
             if now >= deadline:
                 raise BuildFailed(
@@ -47,9 +51,9 @@ def locked(path: Path, *, deadline: float, cancelled: Callable[[], bool] = lambd
         os.close(descriptor)
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

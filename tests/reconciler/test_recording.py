@@ -107,6 +107,18 @@ def test_a_late_attempt_leaves_nothing_behind(bench: Workbench) -> None:
     assert bench.events("deploy.stop") == []
 
 
+def test_history_tells_of_a_failed_change_what_it_was_to_lead_to(bench: Workbench) -> None:
+    bench.app("web")
+    bench.commit()
+    bench.sync()
+    bench.app("web", "2.0.0", NOOP_FAIL="upgrade")
+    bench.commit()
+    bench.sync()
+    newest = bench.engine.history.of("web")[0]
+    assert (newest.action, newest.from_version, newest.to_version) == ("upgrade", "1.0.0", "2.0.0")
+    assert newest.result in ("failed", "rolled_back")
+
+
 def test_history_tells_who_asked_for_what_and_why(bench: Workbench) -> None:
     bench.app("web")
     first = bench.commit("Add web")

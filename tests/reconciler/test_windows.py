@@ -30,8 +30,9 @@ def test_a_held_change_is_shown_waits_and_can_be_forced(closed: Workbench) -> No
     closed.app("web")
     closed.app("other")
     closed.commit()
-    assert closed.sync()["steps"] == []
+    record = closed.sync()
     status = closed.status()
+    assert (record["steps"], record["status"], status["status"]) == ([], "synced", "synced")
     web = status["apps"]["web"]
     assert (web["sync"], web["reason"]) == ("out_of_sync", "SyncWindow")
     assert "held back by a sync window until " in web["message"]

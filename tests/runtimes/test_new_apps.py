@@ -10,6 +10,7 @@ import pytest
 from waiting import is_running
 
 from runtimes.base import RuntimeContext, RuntimeFailure
+from runtimes.files import locked
 from runtimes.process import ProcessRuntime
 from runtimes.supervisord import Supervisor
 from specs.model import AppSpec, Run
@@ -45,6 +46,19 @@ def test_what_a_worker_that_died_in_the_build_left_can_be_removed(runtime: Proce
     runtime.revive()
     assert Supervisor(home).put_new("sleeper", ["main"])
     runtime.remove("sleeper")
+    assert not known(home)
+
+
+def test_what_a_worker_that_died_in_the_build_left_goes_by_itself_when_nobody_builds(
+    runtime: ProcessRuntime, home: Path
+) -> None:
+    runtime.revive()
+    assert Supervisor(home).put_new("sleeper", ["main"])
+    (home / "locks").mkdir(exist_ok=True)
+    with locked(home / "locks" / "sleeper", timeout=5):
+        runtime.revive()
+        assert known(home)
+    runtime.revive()
     assert not known(home)
 
 

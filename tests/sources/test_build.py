@@ -21,6 +21,7 @@ from hosting import wheel_of
 from celeriac.errors import MisuseError
 from celeriac.process import CommandCancelledError
 from sources import BuildFailed, SourceFailure, build, read_manifest, releases, resolve_processes
+from sources.lock import locked
 from sources.releases import BUILD_MARK
 from specs.digest import release_id
 from specs.model import AppSpec, Run, Source
@@ -337,3 +338,24 @@ def test_a_release_that_is_built_anew_for_its_damage_does_not_get_that_from_the_
     assert build(SPEC, home) == release
     assert package.read_text() == code
     assert not aside.exists()
+
+
+def test_the_cache_is_not_discarded_under_another_build(bench: Any, home: Path) -> None:
+    bench.wheel("shop", "1.0")
+    release = build(SPEC, home)
+    (package,) = release.glob("venv/lib/python*/site-packages/shop/__init__.py")
+    with package.open("a") as file:
+        file.write("raise SystemExit('damaged')\n")
+    release.rename(release.with_name(f".{release.name}.damaged"))
+    mark = home / "cache" / "uv" / "in-use"
+    mark.touch()
+    repair = threading.Thread(target=build, args=(SPEC, home))
+    with locked(home / "locks" / "uv-cache.lock", deadline=time.monotonic() + 30, shared=True):
+        repair.start()
+        _wait_for(lambda: bool(list(release.parent.glob(".building-*/venv/lib/python*/site-packages/shop"))))
+        repair.join(0.5)
+        assert repair.is_alive()
+        assert mark.exists()
+    repair.join(60)
+    assert not mark.exists()
+    assert "damaged" not in package.read_text()
