@@ -97,9 +97,9 @@ def _notice_nodes(engine: Engine, now: float) -> None:
         engine.pulse.set(f"{key}:{name}", float(node.alive))
         if was is None and not node.alive:
             continue
-        engine.emit(Event("node.up" if node.alive else "node.down", engine.clock(), node=name))
         # Its apps are placed anew: now that it is back, or when it is no longer waited for.
         engine.due.schedule(f"node:{name}", now if node.alive else node.seen_at + NODE_GRACE)
+        engine.emit(Event("node.up" if node.alive else "node.down", engine.clock(), node=name))
 
 
 def to_look_at(nodes: Mapping[str, Node], observed: Mapping[str, float], now: float, every: float) -> Iterable[str]:

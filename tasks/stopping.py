@@ -27,7 +27,7 @@ def _wait_for_steps(sender: Any, **_: Any) -> None:
     def wait() -> None:
         from celery.worker import state  # here, since whoever only sends tasks needs none of it
 
-        if timeout > 0 and state.active_requests:
+        if timeout > 0 and state.reserved_requests:  # those that a process was given, too, and has not yet taken
             _log.warning("Stopping when the steps at work have ended, in %g seconds at the latest", timeout)
             wait_until_idle(engine(), timeout)
 

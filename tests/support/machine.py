@@ -258,10 +258,13 @@ class Machine(Installation):
         return bool(self.status()["status"] == "synced")
 
     def deployed(self) -> None:
-        """Commit, start Celeriac and wait until everything runs as Git says."""
+        """Commit, start Celeriac and wait until everything runs as Git says, and no run would take up a new commit."""
         self.commit()
         self.start()
         wait_for(self.is_synced)
+        engine = self.engine
+        wait_for(lambda: any(event.name == "node.up" for event in engine.events.last(1000)))
+        self.settle()
 
 
 def _is_check(process: psutil.Process) -> bool:
