@@ -23,6 +23,7 @@ Position = tuple[int, int]
 
 _SHOWN_KEY = 80
 _UNFIT = re.compile(r"[\x00\ud800-\udfff]")
+_UNFIT_TEXT = "holds a character that text cannot hold (NUL, or half of a surrogate pair)"
 
 
 class WrittenFloat(float):
@@ -124,19 +125,19 @@ def check_characters(data: Any, locate: Callable[[], Mapping[FieldPath, Position
 
     They only come from escapes, so callers skip this for a text without a backslash.
     """
+    unfit: list[FieldPath] = []
     pending: list[tuple[FieldPath, Any]] = [((), data)]
     while pending:
         path, value = pending.pop()
         if isinstance(value, dict):
             if any(_UNFIT.search(key) for key in value):
-                raise _unfit(path, locate)
+                unfit.append(path)
             pending.extend(((*path, key), item) for key, item in value.items())
         elif isinstance(value, list):
             pending.extend(((*path, index), item) for index, item in enumerate(value))
         elif isinstance(value, str) and _UNFIT.search(value):
-            raise _unfit(path, locate)
-
-
-def _unfit(path: FieldPath, locate: Callable[[], Mapping[FieldPath, Position]]) -> MalformedError:
-    message = "holds a character that text cannot hold (NUL, or half of a surrogate pair)"
-    return MalformedError([Fault(message, *nearest(locate(), path), path=path)])
+            unfit.append(path)
+    if unfit:
+        positions = locate()
+        faults = [Fault(_UNFIT_TEXT, *nearest(positions, path), path=path) for path in unfit]
+        raise MalformedError(sorted(faults, key=lambda fault: (fault.line, fault.column)))

@@ -45,6 +45,14 @@ def test_unfit_characters_are_found_in_keys_and_values(data):
         check_characters(data, lambda: {("a",): (3, 1)})
 
 
+def test_every_unfit_character_is_told_in_the_order_of_the_file():
+    data = {"env": {"A": "x\0", "B": "fine"}, "list": ["\0"]}
+    positions = {("env", "A"): (2, 3), ("list",): (5, 1), ("list", 0): (5, 8)}
+    with pytest.raises(MalformedError) as caught:
+        check_characters(data, lambda: positions)
+    assert [(fault.line, fault.column) for fault in caught.value.faults] == [(2, 3), (5, 8)]
+
+
 def test_a_field_without_a_position_takes_that_of_the_field_around_it():
     positions = {("a",): (1, 1), ("a", "b"): (2, 3)}
     assert nearest(positions, ("a", "b", 0, "c")) == (2, 3)
