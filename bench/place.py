@@ -39,6 +39,9 @@ class Place(Installation):
             "CELERIAC_OBSERVE_INTERVAL": "2s",
         }
         super().__init__(runtime=runtime, concurrency=concurrency, **{**defaults, **settings})
+        temporary = self.folder / "tmp"  # what a worker that is killed leaves in it goes with the place
+        temporary.mkdir()
+        self.environ["TMPDIR"] = str(temporary)
         self.parts = self.engine
         self.parts.publish = self._send
 
