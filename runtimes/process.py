@@ -27,7 +27,7 @@ import contextlib
 import time
 from dataclasses import replace
 
-from runtimes import overruns
+from runtimes import overruns, strays
 from runtimes.adoption import Adoption
 from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
@@ -227,11 +227,14 @@ class ProcessRuntime:
             self._node.front.ensure()
 
     def _forget_unfinished(self) -> None:
-        """Forget groups without a manifest that nobody is about to write: of apps whose first build was cut off."""
+        """Forget groups without a manifest that nobody is about to write: of apps whose first build was cut off.
+
+        One that runs has lost its manifest: it goes on until the next deploy replaces it.
+        """
         for name in self.supervisor.apps() - self.store.all().keys():
             if is_app_name(name) and not is_locked(self.home / "locks" / name):
                 with contextlib.suppress(RuntimeFailure, Superseded), self._node.changing(name, "remove"):
-                    if self.applied(name) is None:
+                    if self.applied(name) is None and not strays.find(self.home, name):
                         self.supervisor.remove(name)
 
     def watch_limits(self) -> dict[str, list[Overrun]]:

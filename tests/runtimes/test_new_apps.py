@@ -78,6 +78,7 @@ def test_one_whose_manifest_was_lost_is_replaced_and_never_runs_twice(
         seen.append(is_running(first.pid or 0))
         return context.build(spec)
 
+    runtime.revive()
     second = ProcessRuntime(replace(context, build=build)).deploy(SLEEPER)
     assert seen == [True]
     assert second.pid != first.pid
