@@ -86,8 +86,8 @@ class Bringer:
     def _bring_new(self, spec: AppSpec) -> AppState:
         """Have an app running of which nothing is in force. The supervisor is told of it while it is being built.
 
-        Killed before the manifest is written, there is a group without one: the next deploy or removal finds it, and
-        a new supervisor does not know it.
+        Killed before the manifest is written, there is a group without one: the next deploy takes it over, else the
+        next look at this node forgets it (`runtimes.process.revive`).
         """
         node, switcher = self._node, self._switcher
         built = Event()
