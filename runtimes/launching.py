@@ -246,8 +246,9 @@ def _instance_in(lock: int) -> str:
 def _stamp(lock: int, manifest: Mapping[str, object], more: Mapping[str, object]) -> None:
     """Say who we are, and what else there is to know of this process: the last thing before it is the app's own."""
     stamp = {"pid": os.getpid(), "ticks": start_ticks(os.getpid()), "digest": manifest["digest"], **more}
-    os.truncate(lock, 0)
-    os.pwrite(lock, written(stamp).encode(), 0)
+    data = written(stamp).encode()
+    os.pwrite(lock, data.ljust(os.fstat(lock).st_size), 0)  # whoever reads meanwhile sees no half of one
+    os.truncate(lock, len(data))
 
 
 def _hold_port(manifest: Mapping[str, Any]) -> None:

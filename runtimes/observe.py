@@ -131,9 +131,10 @@ def _killed(facts: Facts) -> str:
         if info is None or stamp is None or info.state in {"STOPPED", "STOPPING"}:
             continue
         what = str(overrun) if len(facts.applied.processes) == 1 else f"{overrun.process} {overrun}"
-        if info.up and (stamp.pid, stamp.before) == (info.pid, overrun.instance):
+        begun = info.up and stamp.pid == info.pid
+        if begun and stamp.before == overrun.instance:
             return f"{what}, restarted"
-        if not info.up and stamp.instance == overrun.instance:
+        if not begun and stamp.instance == overrun.instance:
             return f"{what}, again and again" if info.state in {"FATAL", "UNKNOWN"} else f"{what}, is started again"
     return ""
 
@@ -157,9 +158,10 @@ def _judge(facts: Facts, last_lines: tuple[str, ...]) -> tuple[Status, HealthSta
     given_up = [info for info in known.values() if info.state in {"FATAL", "UNKNOWN"}]
     if given_up:
         return "failed", "unhealthy", ended(given_up[0], last_lines)
-    if all_up(applied, known):
+    anew = [info for info in known.values() if applied.phase == "running" and _not_begun(facts, info)]
+    if all_up(applied, known) and not anew:
         return _judge_up(facts, known)
-    ending = [info for info in known.values() if info.state in {"BACKOFF", "EXITED"}]
+    ending = [info for info in known.values() if info.state in {"BACKOFF", "EXITED"}] or anew
     if ending:
         return "starting", "unhealthy", f"{ending[0].name} ended and is started again"
     down = [name for name in applied.processes if name not in known or known[name].state in {"STOPPED", "STOPPING"}]
@@ -197,6 +199,11 @@ def _judge_up(facts: Facts, known: Mapping[str, ProcessInfo]) -> tuple[Status, H
     return "running", health, message
 
 
+def _not_begun(facts: Facts, info: ProcessInfo) -> bool:
+    """Whether a process has not yet become the app: a health check that does not ask it would call it well."""
+    return info.state == "STARTING" and not facts.digests.get(info.name)
+
+
 def _digest(facts: Facts) -> str:
     """The digest that is stamped in what lives; the applied one where that means the same, or nothing lives.
 
@@ -207,9 +214,9 @@ def _digest(facts: Facts) -> str:
     for name, info in (facts.processes or {}).items():
         if name not in applied.processes or not info.up or (took_over(applied, name, info) and not applied.app):
             continue
-        stamped = facts.digests.get(name, "")
-        if not stamped and info.state == "STARTING":  # not yet become the app
+        if _not_begun(facts, info):
             continue
+        stamped = facts.digests.get(name, "")
         if not Digest.parse(stamped).runs_like(applied.parts):
             return stamped
     return applied.digest

@@ -65,21 +65,28 @@ class Live:
     def replace(self, node: str, states: Mapping[str, AppState], at: float, began: float | None = None) -> bool:
         """Remember all that a node saw from `began` until `at`, all or nothing; return whether that is news.
 
-        What was put or dropped since it `began` (when that is given) is newer and stays. What was seen before is not
-        written again: then this costs the same for any number of apps, in Redis.
+        What was put or dropped since it `began` (when that is given) is newer and stays, and so is what was seen by an
+        observation that began later. What was seen before is not written again: then this costs the same for any
+        number of apps, in Redis.
         """
         seen = self._print(node, states)
-        print_key = self._store.key("live-print", node)
-        known = self._store.client.get(print_key)
-        if known != seen:
+        print_key, touched = self._store.key("live-print", node), self._store.key("live-touched", node)
+        news = bool(self._store.client.get(print_key) != seen)
+        pipe = self._store.pipeline()
+        if news:
             texts = {app: encode(state) for app, state in sorted(states.items())}
             since = "+inf" if began is None else repr(began)
-            self._store.script("observed")(
-                keys=[self._key(node), print_key, self._store.key("live-touched", node)],
-                args=[since, seen, *(part for entry in texts.items() for part in entry)],
+            news = bool(
+                self._store.script("observed")(
+                    keys=[self._key(node), print_key, touched],
+                    args=[since, seen, *(part for entry in texts.items() for part in entry)],
+                )
             )
-        self._store.client.hset(self._store.key("observed"), node, repr(at))
-        return bool(known != seen)
+        elif began is not None:
+            pipe.zadd(touched, {"": began}, gt=True)
+        pipe.hset(self._store.key("observed"), node, repr(at))
+        pipe.execute()
+        return news
 
     def is_news(self, node: str, states: Mapping[str, AppState]) -> bool:
         """Whether `replace` would find anything new in what a node saw."""

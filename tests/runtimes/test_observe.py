@@ -34,10 +34,11 @@ def observed(
     stamps: Mapping[str, RunStamp],
     killed: tuple[str, ...] = ("7-1",),
     drift: str = "",
+    digests: Mapping[str, str] = {},
 ) -> AppState:
     overruns = tuple(Overrun("main", instance, 1.0, 64_000_000, "cgroup v2") for instance in killed)
     processes = {one.name: one for one in infos}
-    return state_of(Facts(applied(*processes), processes, {}, None, drift, stamps=stamps, overruns=overruns))
+    return state_of(Facts(applied(*processes), processes, digests, None, drift, stamps=stamps, overruns=overruns))
 
 
 def stamp(pid: int = 8, before: str = "7-1") -> RunStamp:
@@ -83,3 +84,15 @@ def test_drift_counts_before_an_old_kill() -> None:
     state = observed(info(), stamps={"main": stamp()}, drift="the link to its release was changed")
     assert state.reason == ""
     assert state.message.startswith("the link")
+
+
+def test_what_has_not_yet_become_the_app_is_not_said_to_run() -> None:
+    launching = observed(info("STARTING", pid=9), stamps={"main": stamp(pid=7, before="6-1")})
+    assert (launching.status, launching.health) == ("starting", "unhealthy")
+    assert (launching.reason, launching.message) == ("OutOfMemory", f"{KILLED}, is started again")
+    launching = observed(info("STARTING", pid=9), stamps={"main": stamp(pid=7)}, killed=())
+    assert (launching.status, launching.message) == ("starting", "main ended and is started again")
+
+
+def test_what_has_become_the_app_runs_before_the_supervisor_says_so() -> None:
+    assert observed(info("STARTING"), stamps={}, digests={"main": "r-e-d"}).status == "running"
