@@ -146,12 +146,10 @@ class Bringer:
         node = self._node
         if not applied.parts.runs_like(digest(spec)):
             return False
-        processes = node.processes(applied)
-        if not all_up(applied, processes) or applied.phase in {"switching", "removing", "stopped"}:
+        if applied.phase in {"switching", "removing", "stopped"} or node.damaged(applied):
             return False
-        if not self._started_for(applied, processes):
-            return False
-        if node.damaged(applied):
+        processes = self._starter.come_back(applied)
+        if not all_up(applied, processes) or not self._started_for(applied, processes):
             return False
         wanted = described(applied, spec)
         if applied.phase == "failed":  # its message tells of what is over

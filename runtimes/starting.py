@@ -30,6 +30,8 @@ from specs.model import AppSpec
 
 _OUTPUT_LINES = 20
 _MESSAGE_LINES = 5
+_COMING_BACK = 2.0  # seconds; the supervisor starts anew at once, after a second if it had just started it
+_LOOK_AGAIN = 0.02
 _NOWHERE = "127.0.0.1:0"  # nobody listens there: requests wait in the front
 
 
@@ -74,6 +76,21 @@ class Starter:
             reason="OutOfMemory" if killed else None,
             hint=f"see: celeriac logs {applied.name}",
         )
+
+    def come_back(self, applied: Applied) -> Mapping[str, ProcessInfo]:
+        """The processes of the app once those that ended were started again, as the supervisor does by itself.
+
+        Those of now, where it will not, or not soon. To start them beside it would end what has just come up.
+        """
+        node = self._node
+        deadline = time.monotonic() + _COMING_BACK
+        while True:
+            processes = node.processes(applied)
+            states = {processes[name].state if name in processes else "" for name in applied.processes}
+            comes = states & {"BACKOFF", "EXITED"} and states <= {"BACKOFF", "EXITED", "STARTING", "RUNNING"}
+            if not comes or time.monotonic() > deadline or node.context.cancelled():
+                return processes
+            time.sleep(_LOOK_AGAIN)
 
     def wait(self, applied: Applied, grace: float, crashes: Crashes | None = None) -> ProbeResult:
         """Wait until every process is up, the probe is good, and it is this app that answers."""

@@ -108,10 +108,10 @@ class Supervisor:
         with self._daemon.lock():
             try:
                 infos = self._all()
-                _wait_begun(infos)
+                heard = _wait_begun(infos)
                 living = strays.descendants(info.pid for info in infos if info.pid)
                 call(self.socket, "supervisor.stopAllProcesses", False, timeout=120.0)
-                self._wait_stopped(self._all)
+                self._wait_stopped(self._all, heard)
                 strays.end([process for process in living if strays.is_alive(process)], grace=1.0)
                 call(self.socket, "supervisor.shutdown")
             except SupervisorGoneError:
@@ -192,11 +192,11 @@ class Supervisor:
         try:
             infos = [info for info in self._all() if info.app in groups]
             names = [f"{info.app}:{info.name}" for info in infos]
-            _wait_begun(infos)
+            heard = _wait_begun(infos)
             living = strays.descendants(info.pid for info in infos if info.pid)
             calls = [("supervisor.stopProcess", (name, False)) for name in names]
             call_many(self.socket, calls, ignore=(NOT_RUNNING, BAD_NAME))
-            self._wait_stopped(lambda: self._infos(names))
+            self._wait_stopped(lambda: self._infos(names), heard)
         except SupervisorGoneError:
             living = []
         left = {process.pid: process for process in living if strays.is_alive(process)}
@@ -267,7 +267,11 @@ class Supervisor:
         with contextlib.suppress(SupervisorError):  # whoever needs it looks, too
             call(self.socket, "supervisor.startProcessGroup", name, False)
 
-    def _wait_stopped(self, look: Callable[[], Iterable[ProcessInfo]]) -> None:
+    def _wait_stopped(self, look: Callable[[], Iterable[ProcessInfo]], heard: set[int]) -> None:
+        """Wait until nothing is up. `heard` are the processes that were programs of their own when they were asked.
+
+        The others, which the supervisor forked in between, are asked once more: a fork loses the request.
+        """
         begun = time.monotonic()
         pause = 0.005
         killed = False
@@ -276,6 +280,11 @@ class Supervisor:
             waited = time.monotonic() - begun
             if not up:
                 return
+            for info in up:
+                if info.state == "STOPPING" and info.pid not in heard and not strays.is_fork(info.pid):
+                    heard.add(info.pid)
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(info.pid, signal.SIGTERM)
             if waited > STOP_SECONDS + 2 and not killed:
                 killed = True
                 for info in up:
@@ -314,15 +323,18 @@ class Supervisor:
             raise
 
 
-def _wait_begun(infos: Iterable[ProcessInfo]) -> None:
+def _wait_begun(infos: Iterable[ProcessInfo]) -> set[int]:
     """Wait until what was forked just now is a program of its own: before that the request to stop gets lost.
 
-    One that wrote over its environment looks the same, so this is no more than a moment's patience.
+    Returns the ids of those that are. One that wrote over its environment looks like a fork, so this is no more than
+    a moment's patience.
     """
-    young = [info.pid for info in infos if info.pid and time.time() - info.started < _YOUNG]
+    pids = {info.pid for info in infos if info.pid}
+    young = {info.pid for info in infos if info.pid and time.time() - info.started < _YOUNG}
     deadline = time.monotonic() + _PATIENCE
-    while any(strays.is_fork(pid) for pid in young) and time.monotonic() < deadline:
+    while (forks := {pid for pid in young if strays.is_fork(pid)}) and time.monotonic() < deadline:
         time.sleep(0.002)
+    return pids - forks
 
 
 class _Unknown(Exception):  # noqa: N818 - an answer, not a fault

@@ -59,27 +59,36 @@ class Control:
 
     def _serve(self, connection: socket.socket) -> None:
         bound: list[Callable[[], None]] = []
+        ends: list[Callable[[], object]] = []
         try:
             with connection, connection.makefile("rb") as lines:
                 for line in iter(lambda: lines.readline(_MESSAGE), b""):
-                    connection.sendall(json.dumps(self._answer(line, bound)).encode() + b"\n")
+                    answer = json.dumps(self._answer(line, bound, ends)).encode() + b"\n"
+                    try:
+                        connection.sendall(answer)
+                    finally:  # only now, else the process may be gone before the answer is
+                        for end in ends:
+                            end()
         except OSError:  # whoever asked is gone
             pass
         finally:
             for release in bound:
                 release()
 
-    def _answer(self, line: bytes, bound: list[Callable[[], None]]) -> dict[str, Any]:
+    def _answer(self, line: bytes, bound: list[Callable[[], None]], ends: list[Callable[[], object]]) -> dict[str, Any]:
         try:
             message = dict(json.loads(line))
             guest = self._guest(message.pop("guest", ""))
-            command = commands(guest)[message.pop("command")]
+            name = message.pop("command")
+            command = commands(guest)[name]
             binds = message.pop("bound", False)
             answer = command(**message)
         except Refused as refused:
             return {"ok": False, "reason": refused.reason, "message": str(refused)}
         except (KeyError, TypeError, ValueError) as error:
             return {"ok": False, "reason": "BadMessage", "message": f"{type(error).__name__}: {error}"}
+        if name == "stop":
+            ends.append(guest.stop)
         if binds and "lease" in answer:
             lease = answer["lease"]
             bound.append(lambda: guest.release_lease(lease))
@@ -101,5 +110,5 @@ def commands(guest: Guest) -> Mapping[str, Callable[..., dict[str, Any]]]:
         "upgrade": guest.upgrade,
         "reconfigure": guest.reconfigure,
         "resume": guest.resume,
-        "stop": guest.stop,
+        "stop": guest.let_all_in,
     }

@@ -166,10 +166,14 @@ class Guest:
                 raise Refused("NoHook", f"{self.target} has no config_change(changed, new, removed) beside it")
             return self._on_gate(lambda: self._reconfigure(env, digest, signal_name))
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> None:
         """End the process as the supervisor would. Who is held is let in first, to be answered while it ends."""
-        self.door.open()
+        self.let_all_in()
         self._end()
+
+    def let_all_in(self) -> dict[str, Any]:
+        """Hold nobody any more, whoever asked for it."""
+        self.door.open()
         return {}
 
     # Inside

@@ -121,7 +121,7 @@ def test_an_app_that_was_started_anew_is_not_called_healthy_before_it_answered(k
     ill.touch()
     assert state.pid is not None
     os.kill(state.pid, 9)
-    wait_for(lambda: kept.current_state()["web"].pid not in (None, state.pid))
+    wait_for(lambda: (now := kept.current_state()["web"]).status == "running" and now.pid != state.pid)
     for _ in range(4):  # within its grace, failures do not count
         kept.check(spec)
         assert kept.current_state()["web"].health == "unknown"

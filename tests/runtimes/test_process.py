@@ -21,6 +21,7 @@ from runtimes import strays
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.process import ProcessRuntime
 from runtimes.releases import read_current, replaced
+from runtimes.supervisor_rpc import ProcessInfo
 from runtimes.supervisord import Supervisor
 from sources.failure import VersionMissing
 from specs.digest import digest
@@ -60,6 +61,30 @@ def test_deploying_again_restarts_nothing(runtime: ProcessRuntime, context: Runt
     first = runtime.deploy(web(port))
     assert runtime.deploy(web(port)).pid == first.pid
     assert ProcessRuntime(context).current_state()["web"].pid == first.pid
+
+
+@pytest.mark.parametrize("ended", ["EXITED", "BACKOFF"])
+def test_what_the_supervisor_is_starting_again_is_not_started_beside_it(
+    context: RuntimeContext, home: Path, port: int, ended: str
+) -> None:
+    supervisor, phases = Supervisor(home), list[str]()
+    runtime = ProcessRuntime(replace(context, report=phases.append))
+
+    def main() -> ProcessInfo:
+        return supervisor.group("web", ["main"])["main"]
+
+    first = runtime.deploy(web(port))
+    assert first.pid is not None
+    if ended == "EXITED":  # once it counts as started, an end is followed by a start at once; else by one after a while
+        wait_for(lambda: main().state == "RUNNING")
+    os.kill(first.pid, signal.SIGKILL)
+    if ended == "BACKOFF":
+        wait_for(lambda: main().state == "BACKOFF")
+    phases.clear()
+    state = runtime.deploy(web(port))
+    assert phases == ["probing"]
+    assert (state.status, state.health) == ("running", "healthy")
+    assert state.pid not in (None, first.pid)
 
 
 def test_upgrade_and_reconfigure_replace_the_process(runtime: ProcessRuntime, home: Path, port: int) -> None:

@@ -53,6 +53,20 @@ def test_what_was_started_this_instant_can_be_stopped_at_once(home: Path, superv
     assert time.monotonic() - begun < STOP_SECONDS  # a lost request to stop costs as much, each time
 
 
+def test_what_is_forked_in_the_moment_it_is_asked_to_stop_is_asked_again(
+    home: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe(home, supervisor, "web")
+    supervisor.put("web", ["main"])
+    monkeypatch.setattr("runtimes.supervisord._wait_begun", lambda infos: set())
+    begun = time.monotonic()
+    for _ in range(5):
+        supervisor.start("web", ["main"])
+        supervisor.stop("web")
+        assert not strays.find(home)
+    assert time.monotonic() - begun < STOP_SECONDS
+
+
 def test_somebody_elses_bad_file_is_put_back_and_holds_up_nobody(home: Path, supervisor: Supervisor) -> None:
     describe(home, supervisor, "web")
     (home / "supervisor" / "conf.d" / "bad.conf.new").write_text("[program:bad]\n")
