@@ -64,6 +64,17 @@ def front(settings: Settings) -> Check:
     return ok("caddy", f"{'.'.join(map(str, version(str(found))))} ({found})")
 
 
+def runtime(settings: Settings) -> Check:
+    """What runs the apps can be imported."""
+    from runtimes.registry import RuntimeChoiceError, find_runtime
+
+    try:
+        target, _ = find_runtime(settings.runtime)
+    except RuntimeChoiceError as error:
+        return fail("runtime", one_line(error.message), error.hint)
+    return ok("runtime", settings.runtime if settings.runtime == target else f"{settings.runtime} ({target})")
+
+
 def home(settings: Settings) -> Check:
     """The home folder takes files."""
     folder = settings.home
@@ -138,6 +149,7 @@ MACHINE_CHECKS: dict[str, Callable[[Settings], Check]] = {
     "git": git,
     "uv": uv,
     "caddy": front,
+    "runtime": runtime,
     "home": home,
     "disk": disk,
     "sockets": sockets,

@@ -36,12 +36,7 @@ def load_runtime(name: str, context: RuntimeContext) -> Runtime:
     Raises RuntimeChoiceError, reason RuntimeUnknown or RuntimeBroken; what a runtime itself says of the context (a
     CeleriacError) is passed on.
     """
-    target = _target(name)
-    make = _import(name, target)
-    if not callable(make):
-        raise RuntimeChoiceError(
-            f"runtime {name!r}: {target} is not a class", hint="name a class that takes a RuntimeContext"
-        )
+    target, make = find_runtime(name)
     runtime = _make(name, target, make, context)
     if not isinstance(runtime, Runtime):
         missing = [method for method in _METHODS if not hasattr(runtime, method)]
@@ -50,6 +45,20 @@ def load_runtime(name: str, context: RuntimeContext) -> Runtime:
             hint="runtimes.base.Runtime says what it must have; runtimes.testing tries it",
         )
     return runtime
+
+
+def find_runtime(name: str) -> tuple[str, Callable[[RuntimeContext], Any]]:
+    """Where the runtime `name` is, as `package.module:Class`, and what makes it; nothing is made.
+
+    Raises RuntimeChoiceError as `load_runtime` does.
+    """
+    target = _target(name)
+    make = _import(name, target)
+    if not callable(make):
+        raise RuntimeChoiceError(
+            f"runtime {name!r}: {target} is not a class", hint="name a class that takes a RuntimeContext"
+        )
+    return target, make
 
 
 def for_spec(spec: AppSpec, settings_runtime: str, context: RuntimeContext) -> Runtime:

@@ -20,6 +20,7 @@ from celeriac import __version__
 from celeriac.errors import CeleriacError
 from celeriac.settings import Settings, load
 from reconciler.sweep import request
+from runtimes.registry import find_runtime
 from state.nodes import Node, Nodes
 from state.store import StateUnavailable, Store, open_store
 from tasks import arrival, telemetry
@@ -100,6 +101,15 @@ def _import_early(**_: Any) -> None:
     for name in ("git.cmd", "sentry_sdk", "uv", "runtimes.process"):
         with contextlib.suppress(ImportError):  # no git: the first step that needs it says so
             import_module(name)
+
+
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _refuse_a_broken_runtime(**_: Any) -> None:
+    # No step could do anything, and each would fail by itself: whoever starts the worker is told instead.
+    try:
+        find_runtime(load().runtime)
+    except CeleriacError as error:
+        raise SystemExit(f"celeriac: {error.message}; {error.hint}") from None
 
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -128,3 +128,11 @@ def test_a_check_that_breaks_is_a_line_of_its_own() -> None:
     assert guarded("x", lambda: ok("x", "fine")).result == "ok"
     check = guarded("x", breaks)
     assert (check.result, check.detail, check.advice) == ("fail", "it broke in two lines", "mend it")
+
+
+def test_a_runtime_that_cannot_be_imported_is_told_with_what_to_do(tmp_path: Path) -> None:
+    found = machine_checks.runtime(Settings(home=tmp_path, runtime="nowhere.to_be:Found"))
+    assert (found.name, found.result) == ("runtime", "fail")
+    assert "nowhere.to_be" in found.detail
+    assert "CELERIAC_RUNTIME" in found.advice
+    assert machine_checks.runtime(Settings(home=tmp_path)).detail == "process (runtimes.process:ProcessRuntime)"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from installation import Installation
+from installation import CELERY, Installation
 from waiting import wait_for
 
 from celeriac import __version__
@@ -54,3 +55,21 @@ def test_a_worker_alone_syncs_at_once_and_says_when_it_goes(here: Installation) 
     here.start_worker()
     assert node().alive
     assert node().boot != first
+
+
+def test_a_worker_whose_runtime_cannot_be_imported_says_so_and_ends() -> None:
+    with Installation(runtime="nowhere.to_be:Found") as here:
+        ended = subprocess.run(
+            [*CELERY, "worker"],
+            env=here.environ,
+            cwd=here.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("celeriac: ")]
+    assert line.startswith("celeriac: runtime 'nowhere.to_be:Found' cannot be imported from nowhere.to_be:Found: ")
+    assert "is its package installed where Celeriac is" in line
+    assert "Traceback" not in ended.stderr
