@@ -6,10 +6,14 @@ Standard library only, and quick to import: the launcher of apps uses it (`runti
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False  # as type checkers know it; to import what has it costs start-up time
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_EXEC = 0.02  # seconds; the moment in which a process that becomes another program has no environment to be read
 
 
 def marked_pids(marks: Iterable[str]) -> list[int]:
@@ -20,10 +24,28 @@ def marked_pids(marks: Iterable[str]) -> list[int]:
         if not entry.isdigit():
             continue
         try:
-            with open(f"/proc/{entry}/environ", "rb") as file:  # noqa: PTH123
-                content = b"\0" + file.read() + b"\0"
+            content = _environment(f"/proc/{entry}")
         except OSError:  # another user's, or gone
             continue
         if all(mark in content for mark in wanted):
             found.append(int(entry))
     return found
+
+
+def _environment(process: str) -> bytes:
+    """The environment of a process. Who is just becoming another program is waited for, else it would be missed."""
+    content = _read(f"{process}/environ")
+    if not content:
+        os.readlink(f"{process}/exe")  # noqa: PTH115 - raises for what has no program: the kernel's own, the ended
+        deadline = time.monotonic() + _EXEC
+        began = False
+        while not content and not began and time.monotonic() < deadline:
+            began = bool(_read(f"{process}/cmdline"))  # which it has a little before the environment
+            content = _read(f"{process}/environ")
+            time.sleep(0.001)
+    return b"\0" + content + b"\0"
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
