@@ -61,7 +61,7 @@ def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[s
 
 
 class _Lines:
-    """A line for each step that begins or ends."""
+    """A line for each step that begins or ends; what a failed one says, as it is, on further lines."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
@@ -78,15 +78,15 @@ class _Lines:
         from cli.screens.run import step_lines
 
         for line in step_lines(self._seen, run):
-            self._screen.print(line, markup=False)
+            self._screen.print(line, markup=False, soft_wrap=True)
 
     def end(self, record: Mapping[str, Any]) -> None:
-        """Print how it ended."""
+        """Print how it ended. What was told of a step is not said again."""
         from cli.screens.run import summary
 
         self.update(record, 0.0)
-        for line in summary(record):
-            self._screen.print(line)
+        for line in summary(record, self._seen):
+            self._screen.print(line, soft_wrap=True)
 
 
 class _Redrawn:
