@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from celeriac.errors import CeleriacError
-from cli.output import console
+from cli.output import console, redraws
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[s
     from tasks import api
 
     screen = console(stderr=True)
-    show = _Redrawn(screen) if screen.is_terminal else _Lines(screen)
+    show = _Redrawn(screen) if redraws(screen) else _Lines(screen)
     began = clock()
     misses = 0
     with show:
