@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,15 +30,20 @@ def carry_out(request: Request) -> Mapping[str, Any]:
     Work asked for during another run is done right after it: then both are followed.
     """
     asked = request()
-    record = watch(asked["run"])
-    if not asked.get("started", True):
-        # That run had begun before we asked. Asking again names the run that holds our wish.
-        record = watch(request()["run"])
-    return record
+    if asked.get("started", True):
+        return watch(asked["run"])
+    from tasks import api
+
+    # That run had begun before we asked, and the next one is ours. Of a run that had nothing to do there is no record.
+    with contextlib.suppress(RunLost):
+        watch(asked["run"], until=lambda: bool(api.run_following(asked["run"])))
+    return watch(api.run_following(asked["run"]) or request()["run"])
 
 
-def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[str, Any]:
-    """Show the run `run` until it has ended; return its record. Raises RunLost."""
+def watch(
+    run: str, *, clock: Callable[[], float] = time.monotonic, until: Callable[[], bool] = lambda: False
+) -> Mapping[str, Any]:
+    """Show the run `run` until it has ended; return its record. Raises RunLost, at once where `until` says so."""
     from tasks import api
 
     screen = console(stderr=True)
@@ -51,7 +57,7 @@ def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[s
                 break
             current = api.run_progress(run)
             misses = 0 if current else misses + 1
-            if misses * _POLL > 5:
+            if misses and (misses * _POLL > 5 or until()):
                 raise RunLost(f"run {run} is no longer known", hint="see how it stands: celeriac status")
             if current:
                 show.update(current, clock() - began)
