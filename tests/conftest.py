@@ -94,9 +94,7 @@ def settings_in_force(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def bench(
-    tmp_path: Path, store: Store, settings_in_force: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Any]:
+def bench(tmp_path: Path, store: Store, settings_in_force: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A workbench, whose engine is the one that the API gives work to."""
     from workbench import Workbench
 

@@ -1,4 +1,4 @@
-"""The live overview, on a real Redis: redrawn on a terminal, a line per change elsewhere, through a Redis that is away."""
+"""The live overview, on a real Redis: on a terminal and elsewhere, and through a Redis that is away."""
 
 from __future__ import annotations
 
