@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-
 _LINGER = 1.0  # seconds for an app to return once it has said that it is shut down
 
 
