@@ -155,11 +155,11 @@ def logs(name: str, lines: int = 100, process: str | None = None) -> list[dict[s
     return found
 
 
-def follow_logs(name: str, process: str | None = None) -> Iterator[dict[str, str]]:
-    """Each line that an app prints on this machine from now on."""
+def follow_logs(name: str, process: str | None = None, lines: int = 0) -> Iterator[dict[str, str]]:
+    """The last `lines` lines of each process of an app on this machine, then each that it prints from now on."""
     from runtimes.logs import follow
 
-    for line in follow(_here().settings.home, name, process=process, lines=0):
+    for line in follow(_here().settings.home, name, process=process, lines=lines):
         yield {"process": line.process, "line": line.text}
 
 
