@@ -48,7 +48,7 @@ def redraws(screen: Console) -> bool:
 
     FORCE_COLOR asks for colours, and makes no terminal of a file.
     """
-    return screen.file.isatty() and not screen.is_dumb_terminal
+    return screen.file.isatty() and screen.is_terminal and not screen.is_dumb_terminal
 
 
 def show(renderable: Any) -> None:
