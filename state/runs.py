@@ -220,8 +220,8 @@ class Runs:
         return Closed(True, following, bool(int(by_us)))
 
     def following(self, run: str) -> str:
-        """The run that was begun, within the last hour, when `run` was closed; empty when nobody had asked for one."""
-        return self._store.client.get(self._key(run, "next")) or ""
+        """The run that was begun when `run` was closed, up to ten minutes ago; empty when nobody had asked for one."""
+        return self._store.client.get(self._store.key("after", run)) or ""
 
     def unanswered(self) -> dict[str, dict[str, Any]]:
         """The requests of closed runs whose result was not yet stored, each with its run's record."""
