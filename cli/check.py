@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from celeriac.errors import CeleriacError
+from cli.text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,13 @@ def warn(name: str, detail: str, advice: str) -> Check:
 def fail(name: str, detail: str, advice: str = "") -> Check:
     """Does not work."""
     return Check(name, "fail", detail, advice)
+
+
+def guarded(name: str, look: Callable[[], Check]) -> Check:
+    """What `look` finds, or that it could not look."""
+    try:
+        return look()
+    except CeleriacError as error:
+        return fail(name, one_line(error.message), error.hint)
+    except OSError as error:
+        return fail(name, f"{error.filename or name}: {(error.strerror or 'cannot be used').lower()}")

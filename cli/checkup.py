@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 
 from celeriac.errors import CeleriacError
 from celeriac.settings import Settings, load
-from cli.check import Check, fail, ok, warn
+from cli.check import Check, fail, guarded, ok, warn
 from cli.machine_checks import MACHINE_CHECKS
 from cli.service_checks import service_checks
-from cli.text import one_line
 
 
 def checkup(read: Callable[[], Settings] = load) -> Iterator[Check]:
@@ -33,13 +32,3 @@ def _settings(settings: Settings) -> Check:
         return warn("settings", "no repository is set", "start with: celeriac up --repo URL")
     given = sum(source != "default" for source in settings.sources.values())
     return ok("settings", f"{given} given, the others have their defaults; see: celeriac config")
-
-
-def guarded(name: str, look: Callable[[], Check]) -> Check:
-    """What `look` finds, or that it could not look."""
-    try:
-        return look()
-    except CeleriacError as error:
-        return fail(name, one_line(error.message), error.hint)
-    except OSError as error:
-        return fail(name, f"{error.filename or name}: {(error.strerror or 'cannot be used').lower()}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from celeriac.errors import CeleriacError
-from cli.output import console
+from cli.output import console, redraws
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,19 +30,24 @@ def carry_out(request: Request) -> Mapping[str, Any]:
     Work asked for during another run is done right after it: then both are followed.
     """
     asked = request()
-    record = watch(asked["run"])
-    if not asked.get("started", True):
-        # That run had begun before we asked. Asking again names the run that holds our wish.
-        record = watch(request()["run"])
-    return record
+    if asked.get("started", True):
+        return watch(asked["run"])
+    from tasks import api
+
+    # That run had begun before we asked, and the next one is ours. Of a run that had nothing to do there is no record.
+    with contextlib.suppress(RunLost):
+        watch(asked["run"], until=lambda: bool(api.run_following(asked["run"])))
+    return watch(api.run_following(asked["run"]) or request()["run"])
 
 
-def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[str, Any]:
-    """Show the run `run` until it has ended; return its record. Raises RunLost."""
+def watch(
+    run: str, *, clock: Callable[[], float] = time.monotonic, until: Callable[[], bool] = lambda: False
+) -> Mapping[str, Any]:
+    """Show the run `run` until it has ended; return its record. Raises RunLost, at once where `until` says so."""
     from tasks import api
 
     screen = console(stderr=True)
-    show = _Redrawn(screen) if screen.is_terminal else _Lines(screen)
+    show = _Redrawn(screen) if redraws(screen) else _Lines(screen)
     began = clock()
     misses = 0
     with show:
@@ -51,7 +57,7 @@ def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[s
                 break
             current = api.run_progress(run)
             misses = 0 if current else misses + 1
-            if misses * _POLL > 5:
+            if misses and (misses * _POLL > 5 or until()):
                 raise RunLost(f"run {run} is no longer known", hint="see how it stands: celeriac status")
             if current:
                 show.update(current, clock() - began)
@@ -61,7 +67,7 @@ def watch(run: str, *, clock: Callable[[], float] = time.monotonic) -> Mapping[s
 
 
 class _Lines:
-    """A line for each step that begins or ends."""
+    """A line for each step that begins or ends; what a failed one says, as it is, on further lines."""
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
@@ -78,15 +84,15 @@ class _Lines:
         from cli.screens.run import step_lines
 
         for line in step_lines(self._seen, run):
-            self._screen.print(line, markup=False)
+            self._screen.print(line, markup=False, soft_wrap=True)
 
     def end(self, record: Mapping[str, Any]) -> None:
-        """Print how it ended."""
+        """Print how it ended. What was told of a step is not said again."""
         from cli.screens.run import summary
 
         self.update(record, 0.0)
-        for line in summary(record):
-            self._screen.print(line)
+        for line in summary(record, self._seen):
+            self._screen.print(line, soft_wrap=True)
 
 
 class _Redrawn:

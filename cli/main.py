@@ -7,6 +7,8 @@ nothing that only `celeriac doctor` needs.
 from __future__ import annotations
 
 import gc
+import io
+import sys
 
 import click
 
@@ -41,6 +43,8 @@ def celeriac() -> None:
 def main() -> None:
     """Run the command line of this process and exit with its code."""
     gc.set_threshold(50_000, 20, 50)  # most commands have ended before there is anything worth collecting
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no name, and no arrow of ours, is a reason to fail
     celeriac(prog_name="celeriac")
 
 

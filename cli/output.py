@@ -43,6 +43,14 @@ def console(*, stderr: bool = False) -> Console:
     return Quiet(file=stream, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
+def redraws(screen: Console) -> bool:
+    """Whether what was printed can be replaced there: on a terminal that can move its cursor.
+
+    FORCE_COLOR asks for colours, and makes no terminal of a file.
+    """
+    return screen.file.isatty() and screen.is_terminal and not screen.is_dumb_terminal
+
+
 def show(renderable: Any) -> None:
     """Print one screen on standard output."""
     console().print(renderable)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from celeriac.errors import CeleriacError
 from celeriac.settings import Settings, without_password
-from cli.check import Check, fail, ok, warn
+from cli.check import Check, fail, guarded, ok, warn
 from cli.text import one_line, span
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ def service_checks(settings: Settings) -> Iterator[Check]:
             return
         yield ok("redis", f"answers in {(ended - began) * 1000:.1f}ms")
         yield clock(theirs, began, ended)
-        yield persistence(store)
-        yield eviction(store)
-        yield worker(store, settings)
-        yield beat(store, settings, theirs)
+        # Redis may go away between two looks: what could not be looked at is a line of its own.
+        yield guarded("redis persistence", lambda: persistence(store))
+        yield guarded("redis memory", lambda: eviction(store))
+        yield guarded("worker", lambda: worker(store, settings))
+        yield guarded("beat", lambda: beat(store, settings, theirs))
     yield supervisor(settings)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celeriac.errors import CeleriacError
-from cli.output import console
+from cli.output import console, redraws
 from cli.text import printable
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def watch_status(footer: str = "", *, check: Callable[[], None] | None = None) -
     Redis being away for a while is shown and waited for: it comes back, or the user gives up.
     """
     screen = console()
-    if screen.is_terminal:
+    if redraws(screen):
         _redraw(screen, footer, check)
     _print_changes(screen, check)
 
@@ -65,7 +65,7 @@ def _print_changes(screen: Console, check: Callable[[], None] | None) -> NoRetur
             now = dict(api.status())
         except CeleriacError as error:
             if error.message != away:
-                screen.print(f"waiting: {printable(error.message)}", markup=False)
+                screen.print(f"waiting: {printable(error.message)}", markup=False, soft_wrap=True)
             away = error.message
         else:
             away = ""

@@ -86,7 +86,7 @@ def finish(engine: Engine, run_id: str) -> None:
             note_lost(engine, lost, run_id)
         now = engine.clock()
         record = record_of(run, records, now)
-        idle = bool(run.facts.get("idle"))
+        idle = bool(run.facts.get("idle")) and not any(r.step.app for r in records)  # asked for by hand meanwhile
         if record["error"] == "" and "pull" in {r.step.id for r in records}:
             engine.pulse.set("last_sync", now)
         if any(r.state == "failed" and r.step.task in _PLANNING and r.reason != "PlanChanged" for r in records):

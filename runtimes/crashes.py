@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from runtimes.applied import Applied
-from runtimes.observe import all_up, ended
+from runtimes.endings import how_it_ended
+from runtimes.observe import all_up, given_up
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.supervisor_rpc import ProcessInfo
 
@@ -24,6 +25,7 @@ class Crashes:
         self.seen: Mapping[str, ProcessInfo] = {}
         self._ends: dict[str, set[float]] = {}
         self._pids: dict[str, set[int]] = {}
+        self._how: dict[str, str] = {}
         self.problem = ""
 
     def look(self) -> str:
@@ -35,10 +37,11 @@ class Crashes:
                 pids.add(info.pid)
             if info.state in {"BACKOFF", "EXITED"}:
                 self._ends.setdefault(info.name, set()).add(info.stopped)
+                self._how[info.name] = f": {how_it_ended(info.error, info.exit_status, STARTS_SECONDS)}"
             if info.state == "FATAL":
-                self.problem = ended(info, ())
+                self.problem = given_up(info)
             elif len(self._ends.get(info.name, ())) > 1 or len(pids) > 2:
-                self.problem = f"{info.name} ended again and again ({info.error or 'ended'})"
+                self.problem = f"{info.name} ended again and again{self._how.get(info.name, '')}"
         return self.problem
 
     def not_ready(self, applied: Applied, *, settled: bool) -> str:

@@ -18,6 +18,7 @@ import psutil
 
 from runtimes import logs, overruns, strays
 from runtimes.applied import LIVE, Applied, AppliedStore
+from runtimes.endings import how_it_ended
 from runtimes.files import is_locked, write_atomic
 from runtimes.front_config import ports_of
 from runtimes.host_client import running_digest
@@ -25,6 +26,7 @@ from runtimes.integrity import Integrity
 from runtimes.overruns import Overrun
 from runtimes.sides import Side, group_name, side_of
 from runtimes.strays import RunStamp
+from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.supervisor_rpc import ProcessInfo, SupervisorError, SupervisorGoneError
 from runtimes.supervisord import Supervisor
 from specs.appstate import AppState, HealthStatus, Status
@@ -155,9 +157,11 @@ def _judge(facts: Facts, last_lines: tuple[str, ...]) -> tuple[Status, HealthSta
     known = {name: processes[name] for name in applied.processes if name in processes}
     if not known:
         return "stopped", "unknown", "the supervisor does not know it"
-    given_up = [info for info in known.values() if info.state in {"FATAL", "UNKNOWN"}]
-    if given_up:
-        return "failed", "unhealthy", ended(given_up[0], last_lines)
+    gone = [info for info in known.values() if info.state in {"FATAL", "UNKNOWN"}]
+    if gone:
+        said = ": " + " | ".join(last_lines) if last_lines else ""
+        log = f"celeriac logs {applied.name} -p {gone[0].name}"
+        return "failed", "unhealthy", f"{given_up(gone[0])}; see: {log}{said}"
     anew = [info for info in known.values() if applied.phase == "running" and _not_begun(facts, info)]
     if all_up(applied, known) and not anew:
         return _judge_up(facts, known)
@@ -222,11 +226,10 @@ def _digest(facts: Facts) -> str:
     return applied.digest
 
 
-def ended(info: ProcessInfo, last_lines: tuple[str, ...]) -> str:
-    """Why a process is not there, with what it said last."""
-    how = info.error or (f"exit code {info.exit_status}" if info.exit_status else "ended")
-    said = ": " + " | ".join(last_lines) if last_lines else ""
-    return f"{info.name} was given up after several starts ({how}){said}"
+def given_up(info: ProcessInfo) -> str:
+    """Why a process is not there."""
+    how = how_it_ended(info.error, info.exit_status, STARTS_SECONDS)
+    return f"{info.name} was given up after several starts: {how}"
 
 
 class Observer:

@@ -219,6 +219,10 @@ class Runs:
         _, following, by_us = reply
         return Closed(True, following, bool(int(by_us)))
 
+    def following(self, run: str) -> str:
+        """The run that was begun when `run` was closed, up to ten minutes ago; empty when nobody had asked for one."""
+        return self._store.client.get(self._store.key("after", run)) or ""
+
     def unanswered(self) -> dict[str, dict[str, Any]]:
         """The requests of closed runs whose result was not yet stored, each with its run's record."""
         texts = self._store.client.hgetall(self._store.key("unanswered"))

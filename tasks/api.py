@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UnknownApp", "app_status", "current_state", "deploy", "desired_state", "events", "follow_events", "follow_logs",
-    "history", "logs", "nodes", "plan", "remove", "request_sync", "restart", "resume", "rollback", "run_progress",
-    "run_record", "status", "suspend", "upgrade", "wait", "why",
+    "history", "logs", "nodes", "plan", "remove", "request_sync", "restart", "resume", "rollback", "run_following",
+    "run_progress", "run_record", "status", "suspend", "upgrade", "wait", "why",
 ]  # fmt: skip
 
 
@@ -155,11 +155,11 @@ def logs(name: str, lines: int = 100, process: str | None = None) -> list[dict[s
     return found
 
 
-def follow_logs(name: str, process: str | None = None) -> Iterator[dict[str, str]]:
-    """Each line that an app prints on this machine from now on."""
+def follow_logs(name: str, process: str | None = None, lines: int = 0) -> Iterator[dict[str, str]]:
+    """The last `lines` lines of each process of an app on this machine, then each that it prints from now on."""
     from runtimes.logs import follow
 
-    for line in follow(_here().settings.home, name, process=process, lines=0):
+    for line in follow(_here().settings.home, name, process=process, lines=lines):
         yield {"process": line.process, "line": line.text}
 
 
@@ -189,6 +189,11 @@ def run_progress(run: str) -> dict[str, Any] | None:
     here = _here()
     found = here.runs.get(run)
     return progress_of(found, here.runs.steps(run)) if found is not None else None
+
+
+def run_following(run: str) -> str:
+    """The run that does what was asked for during `run`, once that has ended; empty before, or where nothing was."""
+    return _here().runs.following(run)
 
 
 def wait(run: str, timeout: float = 600.0) -> dict[str, Any]:

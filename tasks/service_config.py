@@ -27,6 +27,9 @@ WORKER = "worker"
 BEAT = "beat"
 FLOWER = "flower"
 
+STARTS_SECONDS = 3
+"""A service that ends before it has run for so long has failed to start."""
+
 ROOT = Path(settings_module.__file__).resolve().parent.parent
 """The folder that holds the packages, celeryconfig.py and flowerconfig.py."""
 
@@ -168,7 +171,7 @@ def supervisor_conf(places: Places, programs_: Sequence[Program], *, root: bool 
             "directory": ROOT,
             "autostart": "false",
             "autorestart": "true",
-            "startsecs": "3",
+            "startsecs": STARTS_SECONDS,
             "startretries": "1000000",  # for ever, a little slower each time: a full disk may be empty tomorrow
             "stopsignal": "TERM",
             "stopwaitsecs": program.stop_wait,

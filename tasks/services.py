@@ -17,9 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from celeriac.settings import Settings
-from tasks.service_config import BEAT, FLOWER, REDIS, WORKER, Places, environment, fingerprint, programs
+from runtimes.endings import how_it_ended
+from tasks.service_config import BEAT, FLOWER, REDIS, STARTS_SECONDS, WORKER, Places, environment, fingerprint, programs
 from tasks.service_probe import Crashes, does_its_work, end_stray_redis, wait_for_redis
 from tasks.service_supervisor import POLL, Record, ServiceFailed, ServiceSupervisor
 
@@ -51,7 +53,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service as its supervisor sees it: `state` is supervisord's, in small letters."""
+    """One service as its supervisor sees it: `state` is supervisord's, in small letters.
+
+    `detail` is since when it runs or does not, or how it ended when it was to start.
+    """
 
     name: str
     state: str
@@ -122,10 +127,16 @@ def status(settings: Settings) -> list[ServiceStatus]:
     """The services, in the order in which they start; empty when Celeriac is not running here."""
     order = {name: place for place, name in enumerate((REDIS, WORKER, BEAT, FLOWER))}
     found = [
-        ServiceStatus(info["name"], info["statename"].lower(), info["pid"] or None, info["description"])
+        ServiceStatus(info["name"], info["statename"].lower(), info["pid"] or None, _detail(info))
         for info in _supervisor(settings).infos()
     ]
     return sorted(found, key=lambda service: order.get(service.name, len(order)))
+
+
+def _detail(info: Mapping[str, Any]) -> str:
+    if info["statename"] in {"BACKOFF", "FATAL"}:
+        return how_it_ended(info["spawnerr"], info["exitstatus"], STARTS_SECONDS)
+    return str(info["description"])
 
 
 def running(settings: Settings) -> bool:

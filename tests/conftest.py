@@ -1,4 +1,4 @@
-"""What tests of several packages need: a real Redis server, and a store of a test's own in it."""
+"""What tests of several packages need: a real Redis server, a store of a test's own in it, the public API on that."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import wait_for
@@ -72,3 +73,35 @@ def store(redis_url: str) -> Iterator[Store]:
     if keys:
         store.client.unlink(*keys)
     store.close()
+
+
+@pytest.fixture
+def settings_in_force(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings as a user's script would find them."""
+    for name in [name for name in os.environ if name.startswith(("CELERIAC_", "SENTRY_"))]:
+        monkeypatch.delenv(name)
+    (tmp_path / "celeriac.toml").touch()
+    for name, value in {
+        "REDIS_URL": store.url,
+        "CELERIAC_KEY_PREFIX": store.prefix,
+        "CELERIAC_CONFIG": str(tmp_path / "celeriac.toml"),
+        "CELERIAC_HOME": str(tmp_path / "home"),
+        "CELERIAC_REPO_URL": str(tmp_path / "repo"),
+        "CELERIAC_RUNTIME": "noop",
+        "CELERIAC_NODE": "n1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, store: Store, settings_in_force: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A workbench, whose engine is the one that the API gives work to."""
+    from workbench import Workbench
+
+    from tasks import api, engine
+
+    made = Workbench(tmp_path, store.url, store.prefix)
+    monkeypatch.setattr(api, "_parts", {})
+    monkeypatch.setattr(engine, "_engines", {os.getpid(): made.engine})
+    yield made
+    made.engine.store.close()

@@ -59,8 +59,10 @@ def _shown(name: str, value: Any) -> Any:
 def _text(name: str, value: Any) -> str:
     from celeriac.units import format_duration
 
-    if name in {"interval", "removal_grace"}:
+    if name in {"interval", "removal_grace", "lease", "sweep_interval", "observe_interval"}:
         return format_duration(value)
+    if name == "sync_windows":
+        return "; ".join(map(str, value)) or "none"
     if name == "labels":
         return ",".join(f"{key}={item}" for key, item in value.items()) or "none"
     if name == "redis_url":

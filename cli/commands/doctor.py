@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from cli import exits, options, output
@@ -15,12 +17,13 @@ def doctor(as_json: bool) -> int:
 
     checks = []
     marks = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+    plain = bool(os.environ.get("NO_COLOR"))
     for check in checkup():
         checks.append(check)
         if as_json:
             continue
         mark, colour = marks[check.result]
-        click.echo(f"{click.style(mark, fg=colour)}  {check.name}: {check.detail}")
+        click.echo(f"{mark if plain else click.style(mark, fg=colour)}  {check.name}: {check.detail}")
         if check.advice:
             click.echo(f"        {check.advice}")
     failed = sum(check.result == "fail" for check in checks)

@@ -22,19 +22,21 @@ def logs(name: str, follow: bool, lines: int, process: str | None, as_json: bool
     """What an app prints."""
     from tasks import api
 
+    if follow:
+        # One line of each process that has printed: an app of several is labelled from the first line on.
+        processes = {entry["process"] for entry in api.logs(name, lines=1, process=process)}
+        for entry in api.follow_logs(name, process=process, lines=lines):
+            processes.add(entry["process"])
+            _print(entry, as_json, len(processes) > 1)
+            sys.stdout.flush()
     last = api.logs(name, lines=lines, process=process)
-    if as_json and not follow:
+    if as_json:
         output.print_json(last)
         return exits.OK
     several = len({entry["process"] for entry in last}) > 1
     for entry in last:
         _print(entry, as_json, several)
-    if follow:
-        sys.stdout.flush()
-        for entry in api.follow_logs(name, process=process):
-            _print(entry, as_json, several)
-            sys.stdout.flush()
-    elif not last:
+    if not last:
         click.echo(f"{name} has printed nothing yet.", err=True)
     return exits.OK
 

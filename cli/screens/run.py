@@ -10,7 +10,7 @@ from rich.text import Text
 
 from celeriac.units import format_duration
 from cli.screens.style import fluid, plain, table, word
-from cli.text import first_line, one_line, printable, short
+from cli.text import one_line, printable, short
 
 _ENDED = {"ok", "failed", "blocked", "superseded"}
 _ROWS = 12
@@ -46,16 +46,16 @@ def progress(run: Mapping[str, Any], seconds: float) -> RenderableType:
 def step_lines(seen: dict[StepKey, str], run: Mapping[str, Any]) -> Iterable[str]:
     """A line for each step whose state is new since the last call; `seen` remembers, and is updated."""
     for step in run.get("steps", []):
-        key = (printable(step.get("app")), printable(step.get("node")), printable(step["task"]))
+        key = _key(step)
         if seen.get(key) == step["state"]:
             continue
         seen[key] = step["state"]
         if step["state"] in _ENDED or step["state"] == "running":
-            yield _step_line(step)
+            yield _step_text(step)
 
 
-def summary(record: Mapping[str, Any]) -> Iterable[Text]:
-    """How a run ended, in a line, and a line for each step that did not do its work."""
+def summary(record: Mapping[str, Any], seen: Mapping[StepKey, str] = {}) -> Iterable[Text]:
+    """How a run ended, in a line, and what each step says that did not do its work; not of those that `seen` has."""
     counts = record.get("counts") or {}
     told = ", ".join(f"{number} {printable(state)}" for state, number in counts.items() if number)
     line = Text.assemble("run ", (printable(record["run"]), "bold"), " ended: ", word(record["status"]))
@@ -69,13 +69,20 @@ def summary(record: Mapping[str, Any]) -> Iterable[Text]:
     if record.get("error"):
         yield Text.assemble(("error: ", "red"), one_line(record["error"], 400))
     for step in record.get("steps", ()):
-        if step["state"] in {"failed", "blocked"}:
-            yield Text(_step_line(step), style="red" if step["state"] == "failed" else "yellow")
+        if step["state"] in {"failed", "blocked"} and seen.get(_key(step)) != step["state"]:
+            yield Text(_step_text(step), style="red" if step["state"] == "failed" else "yellow")
 
 
-def _step_line(step: Mapping[str, Any]) -> str:
-    why = first_line(": ".join(filter(None, (step.get("reason"), step.get("message")))), 400)
-    return f"{_subject(step)}: {_done(step)} {printable(step['state'])}" + (f" ({why})" if why else "")
+def _key(step: Mapping[str, Any]) -> StepKey:
+    return printable(step.get("app")), printable(step.get("node")), printable(step["task"])
+
+
+def _step_text(step: Mapping[str, Any]) -> str:
+    """What became of a step, in a line; then, as they are, the further lines of what it says: output, what to do."""
+    said = printable(": ".join(filter(None, (step.get("reason"), step.get("message"))))).strip()
+    why, *more = said.splitlines() or [""]
+    line = f"{_subject(step)}: {_done(step)} {printable(step['state'])}" + (f" ({why})" if why else "")
+    return "\n".join([line, *more])
 
 
 def _done(step: Mapping[str, Any]) -> str:

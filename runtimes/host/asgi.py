@@ -155,11 +155,14 @@ def _watching(send: Send, ticket: Ticket) -> Send:
     """`send`, which notes that a response is a stream of events."""
 
     async def watched(message: Message) -> None:
-        if message["type"] == "http.response.start" and any(
-            name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
-            for name, value in message.get("headers", ())
-        ):
-            ticket.stay()
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))  # of what can be gone through once the server gets all, too
+            message = {**message, "headers": headers}
+            if any(
+                name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
+                for name, value in headers
+            ):
+                ticket.stay()
         await send(message)
 
     return watched

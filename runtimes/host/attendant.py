@@ -58,8 +58,9 @@ def main(arguments: Sequence[str]) -> None:
     }
     message = json.dumps(guest).encode() + b"\n"
     descriptors = [listener.fileno(), control.fileno(), 1]
-    sent = socket.send_fds(host, [message], descriptors)
-    host.sendall(message[sent:])
+    with contextlib.suppress(ConnectionError):  # the host ended: what it said last, or that it said nothing, tells so
+        sent = socket.send_fds(host, [message], descriptors)
+        host.sendall(message[sent:])
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     answer = b""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+_LINGER = 1.0  # seconds for an app to return once it has said that it is shut down
+
 
 class StartupFailed(Exception):  # noqa: N818 - what the app said, not a fault of ours
     """The app said that it cannot start."""
@@ -41,16 +43,17 @@ class Lifespan:
         self.supported = False
         self._messages.put_nowait({"type": "lifespan.shutdown"})
         answer = await self._answers.get()
-        if answer["type"] == "lifespan.shutdown.complete":
-            await self._task
+        await asyncio.wait([self._task], timeout=_LINGER)
+        await self.cancel()
+        if answer["type"] in {"lifespan.shutdown.complete", "ended"}:
             return ""
         return str(answer.get("message") or "its shutdown failed")
 
     async def cancel(self) -> None:
-        """Give up a startup that is no longer wanted."""
+        """End what still goes on of it: a startup that is no longer wanted, an app that waits for one message more."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=_LINGER)
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
@@ -58,5 +61,8 @@ class Lifespan:
             await self._app(scope, self._messages.get, self._answers.put)
         except Exception as error:  # noqa: BLE001 - apps that know no lifespan raise anything; the others are told of
             self._answers.put_nowait({"type": "unsupported", "message": f"{type(error).__name__}: {error}"})
+        except asyncio.CancelledError:  # by us, or within the app: whoever waits for its answer must get one
+            self._answers.put_nowait({"type": "unsupported", "message": "it was cancelled"})
+            raise
         else:
-            self._answers.put_nowait({"type": "unsupported"})
+            self._answers.put_nowait({"type": "ended"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 _owner = "_celeriac_guest"
 
@@ -51,6 +51,14 @@ class _Output(io.TextIOBase):
         guest: Any = getattr(threading.current_thread(), _owner, None)
         log: TextIO | None = getattr(guest, "log", None)
         return self._own if log is None or log.closed else log
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """Where bytes go: to the same file."""
+        return self._where().buffer
+
+    def reconfigure(self, **options: Any) -> None:
+        """It is as it is: a line is in the log once it is whole, and any character can be."""
 
     def write(self, text: str) -> int:
         """As any text stream."""

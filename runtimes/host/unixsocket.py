@@ -12,8 +12,8 @@ _LONGEST = 108 - 8  # what a Unix socket's path may have, and a little less
 def listen(unix: socket.socket, path: Path) -> None:
     """Have `unix` listen at `path`, mode 0600, in the place of whoever did before."""
     path.unlink(missing_ok=True)
-    before = os.umask(0o177)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    before = os.umask(0o177)
     try:
         unix.bind(address(path, folder))
     finally:

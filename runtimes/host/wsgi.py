@@ -26,10 +26,10 @@ class WsgiGate:
         if ticket is None:
             return _refuse(start_response)
 
-        def start(status: str, headers: Sequence[tuple[str, str]], *rest: Any) -> Any:
+        def start(status: str, headers: Sequence[tuple[str, str]], *rest: Any, **named: Any) -> Any:
             if any(name.lower() == "content-type" and _streams(value) for name, value in headers):
                 ticket.stay()
-            return start_response(status, headers, *rest)
+            return start_response(status, headers, *rest, **named)
 
         try:
             body = self.app(environ, start)

@@ -14,8 +14,8 @@ import pytest
 from celeriac.errors import CeleriacError, SettingsError
 from celeriac.settings import Settings
 from cli import machine_checks, service_checks
-from cli.check import ok
-from cli.checkup import checkup, guarded
+from cli.check import guarded, ok
+from cli.checkup import checkup
 from runtimes import cgroups
 from runtimes.cgroups import groups_of
 from runtimes.limits import place

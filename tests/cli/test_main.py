@@ -115,3 +115,13 @@ def test_naming_a_command_imports_neither_celery_nor_git_nor_redis_nor_rich(name
     )
     result = run(home=tmp_path, code=code)
     assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.mark.parametrize("name", ["Ünder → there", "odd\udcff"])
+def test_no_character_is_a_reason_to_fail_where_the_terminal_has_none_for_it(name: str, tmp_path: Path) -> None:
+    for encoding in ("ascii:strict", "utf-8:strict"):
+        folder = tmp_path / encoding / name
+        folder.parent.mkdir()
+        result = run("init", str(folder), home=tmp_path, PYTHONIOENCODING=encoding)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "README.md" in result.stdout

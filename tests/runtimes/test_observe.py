@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -96,3 +97,12 @@ def test_what_has_not_yet_become_the_app_is_not_said_to_run() -> None:
 
 def test_what_has_become_the_app_runs_before_the_supervisor_says_so() -> None:
     assert observed(info("STARTING"), stamps={}, digests={"main": "r-e-d"}).status == "running"
+
+
+def test_what_was_given_up_says_so_in_our_words_with_its_log_and_its_last_lines() -> None:
+    gone = replace(info("FATAL", name="worker"), error="Exited too quickly (process log may have details)")
+    facts = Facts(applied("main", "worker"), {"main": info(), "worker": gone})
+    how = "it ended before it had run for 5 seconds"
+    told = f"worker was given up after several starts: {how}; see: celeriac logs web -p worker"
+    assert state_of(facts).message == told
+    assert state_of(facts, ("Traceback", "KeyError: 'DB'")).message == f"{told}: Traceback | KeyError: 'DB'"

@@ -344,3 +344,15 @@ def test_what_a_late_step_stages_does_not_stay_for_ever(runs: Runs, store: Store
     runs.close(run, {}, FIRST)
     runs.stage(run, {"apps/web/app.yaml": "late"})
     assert store.client.ttl(store.key("run", run, "staged")) > 0
+
+
+def test_the_run_after_one_is_known_once_that_has_ended_and_also_when_it_has_ended_itself(runs: Runs) -> None:
+    first = runs.request("beat", FIRST).run
+    runs.request("hand", FIRST)
+    assert runs.following(first) == ""
+    runs.complete(claimed(runs, first, "pull"), OK)
+    second = runs.close(first, {}, FIRST, keep=False).next
+    assert runs.following(first) == second != ""
+    runs.complete(claimed(runs, second, "pull"), OK)
+    runs.close(second, {}, FIRST)
+    assert (runs.following(first), runs.following(second), runs.following("nothing")) == (second, "", "")

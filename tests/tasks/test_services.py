@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from celeriac.settings import Settings
 from tasks import services
-from tasks.service_config import Places
-from tasks.service_supervisor import ServiceSupervisor
+from tasks.service_config import Places, Program
+from tasks.service_supervisor import Record, ServiceSupervisor
 
 
 def free_port() -> int:
@@ -87,3 +89,18 @@ def test_home_folder_is_for_its_owner_alone(settings: Settings) -> None:
         assert (settings.home / "h" / "services").stat().st_mode & 0o777 == 0o700
     finally:
         services.stop(replace(settings, home=settings.home / "h"), at_once=True)
+
+
+def test_a_service_that_ends_at_its_start_is_told_of_in_our_words(settings: Settings) -> None:
+    places = Places.of(settings.home, Path(tempfile.gettempdir()))
+    places.folder.mkdir()
+    places.logs.mkdir()
+    supervisor = ServiceSupervisor(places)
+    end = (sys.executable, "-I", "-S", "-c", "raise SystemExit(3)")
+    pid = supervisor.launch([Program("worker", end), Program("beat", ("/nowhere/beat",))], dict(os.environ))
+    supervisor.remember(Record("", 0, pid))
+    supervisor.begin(["worker"])
+    wait_for(lambda: services.status(settings)[0].state == "backoff")
+    worker, beat = services.status(settings)
+    assert worker.detail == "it ended before it had run for 3 seconds"
+    assert (beat.state, beat.detail) == ("stopped", "Not started")

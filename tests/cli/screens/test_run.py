@@ -53,3 +53,16 @@ def test_summary_tells_the_end_and_each_step_that_did_not_do_its_work() -> None:
 def test_error_of_the_run_itself_is_told() -> None:
     record = {"run": "r1", "status": "error", "error": "the repository cannot be reached"}
     assert [line.plain for line in summary(record)][1] == "error: the repository cannot be reached"
+
+
+def test_what_was_told_of_a_step_is_not_in_the_summary_and_what_became_of_it_since_is() -> None:
+    steps = [step("db", "failed", message="no"), step("web", "blocked", message="needs db")]
+    seen = {("db", "n1", "deploy"): "failed", ("web", "n1", "deploy"): "running"}
+    told = [line.plain for line in summary({"run": "r1", "status": "degraded", "steps": steps}, seen)]
+    assert told == ["run r1 ended: degraded", "web on n1: deploy blocked (needs db)"]
+
+
+def test_a_failure_is_told_with_its_output_as_it_is() -> None:
+    steps = [step("web", "failed", reason="StartFailed", message="it ended\n  [1] \x1b[31mboom\x1b[0m\n  see: logs")]
+    told = [line.plain for line in summary({"run": "r1", "status": "degraded", "steps": steps})]
+    assert told[1] == "web on n1: deploy failed (StartFailed: it ended)\n  [1] boom\n  see: logs"
