@@ -49,6 +49,7 @@ def pipeline_task(
         return app.task(
             function,
             name=name,
+            shared=False,  # with every other Celery app of the process
             base=PipelineTask,
             bind=True,
             acks_late=True,
