@@ -37,13 +37,17 @@ LAUNCHER = """\
 # Starts a service that ends softly when its supervisor was killed: the next supervisor would not
 # adopt it but start another.
 import ctypes, os, sys
-parent = os.getppid()
 prctl = getattr(ctypes.CDLL(None), "prctl", None)
 if prctl:
     prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
-if os.getppid() != parent:
+try:
+    with open(sys.argv[1]) as file:
+        supervisor = int(file.read())
+except (OSError, ValueError):
+    supervisor = 0
+if os.getppid() != supervisor:  # it was killed before it could be waited for
     sys.exit(1)
-os.execvp(sys.argv[1], sys.argv[1:])
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -167,7 +171,7 @@ def supervisor_conf(places: Places, programs_: Sequence[Program], *, root: bool 
     ]
     for program in programs_:
         options: dict[str, Any] = {
-            "command": shlex.join([sys.executable, "-I", "-S", str(places.launcher), *program.argv]),
+            "command": shlex.join([sys.executable, "-I", "-S", str(places.launcher), str(places.pid), *program.argv]),
             "directory": ROOT,
             "autostart": "false",
             "autorestart": "true",
