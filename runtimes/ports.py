@@ -22,7 +22,7 @@ def is_open(port: int, *, timeout: float = 0.5) -> bool:
 def met_itself(probe: socket.socket) -> bool:
     """Whether a connection to a port of this machine got that very port for its own end: then nobody else has it.
 
-    The kernel gives out the ports from 32768 on, and whoever asks often for one that nobody has is given that one in time.
+    The kernel gives out the ports from 32768 on, and whoever asks often for one that nobody has gets that one in time.
     """
     return bool(probe.getsockname() == probe.getpeername())
 
