@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runtimes import logs
@@ -141,6 +141,7 @@ def test_bytes_that_are_no_text_long_lines_and_other_line_ends_are_shown_as_well
     lines=st.integers(0, 9),
     block=st.sampled_from([7, 64 * 1024]),
 )
+@example(sizes=[50, 50], ended=True, lines=1, block=7)
 def test_the_last_lines_are_the_last_however_long_lines_are(
     tmp_path: Path, sizes: list[int], ended: bool, lines: int, block: int
 ) -> None:
