@@ -63,8 +63,9 @@ class Output:
         self._room = max_output
         self.poller = Poller()
         self._pipes = [pipe for pipe in (stdout, stderr) if pipe is not None]
-        for pipe in self._pipes:
-            self.poller.add(pipe, _Lines(self._line, self._keep if pipe is stdout else None).read)
+        self._lines = [_Lines(self._line, self._keep if pipe is stdout else None) for pipe in self._pipes]
+        for pipe, lines in zip(self._pipes, self._lines, strict=True):
+            self.poller.add(pipe, lines.read)
 
     def _keep(self, content: bytes) -> None:
         if self._room > 0:
@@ -79,9 +80,10 @@ class Output:
             self._told(text)
 
     def finish(self) -> None:
-        """Read what is left."""
+        """Read what is left. Where somebody still holds a pipe, a line that has no end yet ends here."""
         self.poller.read_all(2)
-        for pipe in self._pipes:
+        for pipe, lines in zip(self._pipes, self._lines, strict=True):
+            lines.read(b"")
             pipe.close()
 
     def text(self) -> str:

@@ -10,6 +10,7 @@ STAGES = {
     "hook": "hook",
     "stopping": "switch",
     "switching": "switch",
+    "reloading": "switch",
     "starting": "switch",
     "probing": "probe",
     "draining": "drain",

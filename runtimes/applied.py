@@ -196,8 +196,11 @@ class AppliedStore:
         folder = self.side_folder(applied.name, applied.side)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(folder / MANIFEST, _encoder.encode(applied))
-        if self.live_side(applied.name) is None:
+        live = self.live_side(applied.name)
+        if live is None:
             self.go_live(applied.name, applied.side)
+        elif live == applied.side:
+            self._link_names(applied.name)  # in case of one that was killed in the middle of `go_live`
         return applied
 
     def go_live(self, name: str, side: Side) -> None:
@@ -206,6 +209,10 @@ class AppliedStore:
         for left in folder.glob(f"{LIVE}.*.tmp"):  # of one that was killed here before
             left.unlink(missing_ok=True)
         link_atomic(folder / LIVE, side)
+        self._link_names(name)
+
+    def _link_names(self, name: str) -> None:
+        folder = self.folder(name)
         for file in (MANIFEST, ENV):
             if not _leads_to(folder / file, f"{LIVE}/{file}"):
                 link_atomic(folder / file, f"{LIVE}/{file}")
@@ -233,8 +240,8 @@ class AppliedStore:
         folder = self.side_folder(name, chosen)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(folder / ENV, content)
-        if chosen == live and not _leads_to(self.folder(name) / ENV, f"{LIVE}/{ENV}"):
-            link_atomic(self.folder(name) / ENV, f"{LIVE}/{ENV}")
+        if chosen == live:
+            self._link_names(name)
         return hashlib.sha256(content).hexdigest()
 
     def env(self, name: str, side: Side | None = None) -> dict[str, str]:

@@ -26,15 +26,21 @@ def is_app_name(name: str) -> bool:
 def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace `path` by `content` in one step, readable by `mode` from the first byte on.
 
-    The name of the temporary file is one per writer, so that two writers cannot mix.
+    The name of the temporary file is one per writer, so that two writers cannot mix. On a full disk, and after any
+    other OSError, `path` is what it was, and nothing is left beside it.
     """
     temporary = f"{path}.{os.getpid()}-{threading.get_ident()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
-        os.write(descriptor, content) if len(content) < 65536 else _write_all(descriptor, content)
-    finally:
-        os.close(descriptor)
-    os.replace(temporary, path)  # noqa: PTH105 - both are text already and this is the hot path of noop
+        try:
+            _write_all(descriptor, content)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 - both are text already and this is the hot path of noop
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
 
 
 def link_atomic(link: Path, target: str) -> None:
@@ -62,6 +68,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
+    """A disk that has room for a part of it takes that part, and refuses the next."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]

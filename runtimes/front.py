@@ -96,7 +96,7 @@ class Front:
         """The claims when `wanted` leads to `app`. Raises RouteRefusedError."""
         leaving = set(instead_of) - {app}
         after = {
-            name: tuple(route for route in routes if name not in leaving or route != wanted)
+            name: tuple(one for one in routes if name not in leaving or not conflict(app, wanted, {name: (one,)}))
             for name, routes in claims.items()
         }
         why = conflict(app, wanted, after)

@@ -53,13 +53,19 @@ def is_public(host: str) -> bool:
 def conflict(app: str, wanted: Route, claims: Mapping[str, Iterable[Route]]) -> str:
     """Why `app` cannot have `wanted` beside the routes that the other apps have; empty when it can."""
     for name, routes in sorted(claims.items()):
-        for route in routes if name != app else ():
-            if (route.port, route.host.lower()) == (wanted.port, wanted.host.lower()):
-                return f"{wanted} is exposed by {name} already"
-            if route.port == wanted.port and route.secure != wanted.secure:
-                mine, theirs = ("HTTPS", "plain HTTP") if wanted.secure else ("plain HTTP", "HTTPS")
-                return f"{wanted} would be {mine}, but {name} has that port for {theirs}"
+        pairs = ((mine, route) for route in routes if name != app for mine in _taken(wanted))
+        for mine, theirs in ((mine, theirs) for mine, route in pairs for theirs in _taken(route)):
+            if (theirs.port, theirs.host.lower()) == (mine.port, mine.host.lower()):
+                return f"{mine} is exposed by {name} already"
+            if theirs.port == mine.port and theirs.secure != mine.secure:
+                ours, other = ("HTTPS", "plain HTTP") if mine.secure else ("plain HTTP", "HTTPS")
+                return f"{mine} would be {ours}, but {name} has that port for {other}"
     return ""
+
+
+def _taken(route: Route) -> tuple[Route, ...]:
+    """All that a route is reached by: one for a public name on port 80 leads on to HTTPS."""
+    return (route, Route(HTTPS, route.host)) if HTTPS in route.ports and route.port == HTTP else (route,)
 
 
 def front_config(claims: Mapping[str, Iterable[Route]], *, admin: str, storage: str) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def ports_of(config: bytes) -> frozenset[int]:
     try:
         servers = msgspec.json.decode(config)["apps"]["http"]["servers"]
         return frozenset(int(name.removeprefix("port-")) for name in servers)
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
         return frozenset()
 
 

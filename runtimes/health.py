@@ -6,7 +6,9 @@ checks run in the app's own release and environment, as children that cannot out
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celeriac.process import CommandCancelledError, CommandError, CommandTimeoutError, run
+from runtimes import ports
 from runtimes.base import Superseded
 from runtimes.launching import expand, program
 from specs.appstate import HealthStatus
@@ -145,8 +148,8 @@ def _http(port: int, path: str, timeout: float) -> str:
 
 def _tcp(port: int, timeout: float) -> str:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=timeout):
-            return ""
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as probe:
+            return f"port {port}: {os.strerror(errno.ECONNREFUSED)}" if ports.met_itself(probe) else ""
     except TimeoutError:
         return f"port {port}: no connection within {timeout:.3g}s"
     except OSError as error:

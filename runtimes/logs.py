@@ -8,6 +8,7 @@ runtime for the last lines of a failure.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -74,19 +75,28 @@ def begin(home: Path, app: str, side: Side, processes: Iterable[str]) -> None:
 
 def positions(home: Path, app: str, side: Side | None = None) -> dict[str, int]:
     """How long each log file is now: what `since` takes to tell new lines from old."""
-    return {name: path.stat().st_size for name, path in log_files(home, app, side=side).items()}
+    return {name: _size(path) for name, path in log_files(home, app, side=side).items()}
 
 
 def since(home: Path, app: str, start: dict[str, int], lines: int, side: Side | None = None) -> list[LogLine]:
     """The last `lines` lines of each process that were printed after `start` was taken."""
     result = []
     for name, path in log_files(home, app, side=side).items():
-        size = path.stat().st_size
+        size = _size(path)
         begun = start.get(name, 0)
-        # A file that is shorter than it was has been rotated: all of it is new.
-        new = _lines(_read_end(path, size - begun if size >= begun else size, lines))
-        result += [LogLine(name, text) for text in new[-lines:]]
+        with suppress(FileNotFoundError):  # between the two steps of a rotation
+            # A file that is shorter than it was has been rotated: all of it is new.
+            new = _lines(_read_end(path, size - begun if size >= begun else size, lines))
+            result += [LogLine(name, text) for text in new[-lines:]]
     return result
+
+
+def _size(path: Path) -> int:
+    """The length of a file, which between the two steps of a rotation is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @dataclass(slots=True)
@@ -144,6 +154,8 @@ def _news(followed: dict[str, _Followed], name: str, path: Path, lines: int | No
         yield from known.read()
         if known.inode == inode and not shrunk:
             return
+        if known.rest:  # a line that was cut by a rotation, or by the end of the process
+            yield _text(known.rest)
         known.file.close()
         del followed[name]
     try:
@@ -186,8 +198,13 @@ def _newest_first(path: Path) -> list[Path]:
     side, _, base = rest.partition(".")
     beside = own.with_name(log_name(app, other("green" if side == "green" else "blue"), base.removesuffix(".log")))
     older = [one.with_name(f"{one.name}.{number}") for one in (own, beside) for number in range(1, _BACKUPS + 1)]
-    found = [one for one in (*older, *([beside] if rest else [])) if one.is_file()]
-    return [own, *sorted(found, key=lambda one: one.stat().st_mtime, reverse=True)]
+    found: list[tuple[float, Path]] = []
+    for one in (*older, *([beside] if rest else [])):
+        with suppress(FileNotFoundError):  # most are never there, and one may be rotated away meanwhile
+            status = one.stat()
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime, one))
+    return [own, *(one for _, one in sorted(found, key=lambda entry: entry[0], reverse=True))]
 
 
 def _read_end(path: Path, size: int, lines: int, *, end: int | None = None) -> bytes:

@@ -13,10 +13,18 @@ from runtimes import listening
 def is_open(port: int, *, timeout: float = 0.5) -> bool:
     """Whether anybody takes connections on `port` of the loopback address."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=timeout):
-            return True
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as probe:
+            return not met_itself(probe)
     except OSError:
         return False
+
+
+def met_itself(probe: socket.socket) -> bool:
+    """Whether a connection to a port of this machine got that very port for its own end: then nobody else has it.
+
+    The kernel gives out the ports from 32768 on, and whoever asks often for one that nobody has gets that one in time.
+    """
+    return bool(probe.getsockname() == probe.getpeername())
 
 
 def listeners(port: int) -> set[int] | None:

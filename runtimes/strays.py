@@ -60,8 +60,7 @@ def read_stamp(side_folder: Path, process: str) -> RunStamp | None:
 
 def stamps(side_folder: Path) -> dict[str, RunStamp]:
     """What the launcher noted of every process of one generation, by name; they may have ended since."""
-    run = side_folder / "run"
-    names = sorted(path.name for path in run.iterdir()) if run.is_dir() else []
+    names = _names_in(side_folder / "run")
     return {name: stamp for name in names if (stamp := read_stamp(side_folder, name)) is not None}
 
 
@@ -146,8 +145,15 @@ def _alive(pid: int) -> psutil.Process | None:
 
 
 def _app_folders(home: Path) -> list[Path]:
-    apps = home / "apps"
-    return sorted(apps.iterdir()) if apps.is_dir() else []
+    return [home / "apps" / name for name in _names_in(home / "apps")]
+
+
+def _names_in(folder: Path) -> list[str]:
+    """What is in a folder; nothing when it is none, or when somebody removes it at this moment."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _marked_by_psutil(marks: Sequence[str]) -> list[int]:

@@ -106,7 +106,7 @@ def app_conf(
             side=side,
             name=name,
             command=escape(command),
-            log=escape(str(home / "logs" / log_name(app, side, name))),
+            log=_escape_log(home / "logs" / log_name(app, side, name)),
             home_id=home_id,
             starts=STARTS_SECONDS,
             stops=STOP_SECONDS,
@@ -125,9 +125,22 @@ def with_group(text: str, name: str, section: str) -> str:
 
 def front_conf(home: Path, name: str, process: str, command: Sequence[str], *, home_id: str) -> str:
     """The file of the front, a program of our own. It finds its apps from the home folder on."""
-    xdg = escape(str(home / "front")).replace('"', '\\"')
-    more = f'XDG_DATA_HOME="{xdg}",XDG_CONFIG_HOME="{xdg}"'
+    xdg = _quoted(str(home / "front"))
+    more = f"XDG_DATA_HOME={xdg},XDG_CONFIG_HOME={xdg}"
     return _own_conf(home, name, process, command, home_id=home_id, folder=home, more=more, stops=5)
+
+
+def _escape_log(path: Path) -> str:
+    """The file of a log as a value. The supervisor replaces what begins with `%` twice in those, and once elsewhere."""
+    return escape(escape(str(path)))
+
+
+def _quoted(text: str) -> str:
+    """`text` as the value of a variable. The supervisor knows no escapes there, only two kinds of quotes."""
+    quote = "'" if '"' in text else '"'
+    if quote in text:
+        raise SupervisorConfigError(f"{text!r} holds both kinds of quotes", hint="choose another CELERIAC_HOME")
+    return quote + escape(text) + quote
 
 
 def guests_conf(home: Path, name: str, process: str, command: Sequence[str], *, home_id: str) -> str:
@@ -148,7 +161,7 @@ def _own_conf(
         home_id=home_id,
         more=more,
         stops=stops,
-        log=escape(str(home / "logs" / f"{name}.log")),
+        log=_escape_log(home / "logs" / f"{name}.log"),
         bytes=_LOG_BYTES,
         backups=_LOG_BACKUPS,
     )

@@ -16,6 +16,8 @@ from runtimes.sides import Side
 from runtimes.supervisor_conf import app_conf, with_group
 from runtimes.supervisor_rpc import CANNOT_REREAD, SupervisorError
 
+_WAITING = ".conf.new"
+
 
 @dataclass(frozen=True, slots=True)
 class WantedApp:
@@ -69,7 +71,7 @@ class ConfFolder:
         A waiting file is removed after the reload, so one that is gone has been read. The supervisor's lock is held.
         """
         try:
-            self._load(sorted(self.folder.glob("*.conf.new")), reload)
+            self._load(sorted(self.folder.glob(f"*{_WAITING}")), reload)
         except SupervisorError as error:
             if error.code != CANNOT_REREAD:
                 raise
@@ -77,13 +79,16 @@ class ConfFolder:
             self._load([self._waiting(app)], reload)
 
     def write_all(self) -> None:
-        """Make the folder of files hold what is applied, and nothing else but our own programs (`@…`)."""
+        """Make the folder of files hold what is applied, and nothing else but our own programs (`@…`).
+
+        What others leave at this moment stays: they do that without the supervisor's lock.
+        """
         wanted = {
             f"{app}.conf": with_group("", app, self.text(app, wish.processes, wish.side))
             for app, wish in self._apps().items()
         }
         for path in self.folder.iterdir():
-            if path.name not in wanted and not path.name.endswith(".new") and not path.name.startswith("@"):
+            if path.name not in wanted and _WAITING not in path.name and not path.name.startswith("@"):
                 path.unlink(missing_ok=True)
         for name, text in wanted.items():
             if read_text(self.folder / name) != text:
@@ -108,7 +113,7 @@ class ConfFolder:
             path.with_name(path.name + ".new").unlink(missing_ok=True)
 
     def _waiting(self, app: str) -> Path:
-        return self.folder / f"{app}.conf.new"
+        return self.folder / f"{app}{_WAITING}"
 
 
 def read_text(path: Path) -> str:

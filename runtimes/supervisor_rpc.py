@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from celeriac.errors import CeleriacError
 from runtimes.unix_http import UnixConnection
@@ -68,7 +69,7 @@ class _Transport(xmlrpc.client.Transport):
 def call(path: Path, method: str, *arguments: Any, timeout: float = 30.0) -> Any:
     """The answer of the supervisor behind `path` to `method`, such as `supervisor.getState`.
 
-    Raises SupervisorGoneError when nobody answers there, SupervisorError for a fault or a time-out.
+    Raises SupervisorGoneError when nobody answers there to the end, SupervisorError for a fault or a time-out.
     """
     transport = _Transport(path, timeout)
     proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
@@ -81,7 +82,7 @@ def call(path: Path, method: str, *arguments: Any, timeout: float = 30.0) -> Any
         raise SupervisorError(f"supervisor: {fault.faultString}", code=fault.faultCode) from None
     except TimeoutError:
         raise SupervisorError(f"the supervisor did not answer {method} within {timeout:g}s") from None
-    except (FileNotFoundError, ConnectionError, http.client.HTTPException) as error:
+    except (FileNotFoundError, ConnectionError, http.client.HTTPException, ExpatError) as error:  # half an answer, too
         raise SupervisorGoneError(f"the supervisor does not answer: {error}") from None
     except (OSError, xmlrpc.client.Error) as error:
         raise SupervisorError(f"the supervisor cannot be reached: {error}") from None
