@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from celeriac.errors import MisuseError
 from reconciler.engine import Engine
 from reconciler.refresh import refresh
 from reconciler.steps import PULL
@@ -23,11 +25,16 @@ def ask_for_sync(
     allow_removals: str | None = None,
     plan: str | None = None,
 ) -> Requested:
-    """Ask for a sync: begin a run, or have one follow the run that is open, in which a newer commit wins at once."""
+    """Ask for a sync: begin a run, or have one follow the run that is open, in which a newer commit wins at once.
+
+    Raises MisuseError where `allow_removals` is no commit's id, or too short a part of one: it is remembered, and must
+    not acknowledge what other commits remove.
+    """
     engine.settings.require_repo()
     if trigger == "beat":
         engine.pulse.set("next_sync", engine.clock() + engine.settings.interval)
     if allow_removals:
+        allow_removals = _revision(allow_removals)
         engine.holds.allow_removals(allow_removals)
     options: dict[str, Any] = {}
     if force:
@@ -58,6 +65,16 @@ def ask_for_steps(engine: Engine, steps: Sequence[Step]) -> Requested:
         send_into(engine, asked.run, steps[1:])
     engine.publish(asked.run, steps[:1])
     return asked
+
+
+def _revision(text: str) -> str:
+    revision = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{7,64}", revision):
+        raise MisuseError(
+            f"{text!r} does not name one commit whose removals are acknowledged",
+            hint="give its id, or at least the first 7 characters of it: celeriac status shows it",
+        )
+    return revision
 
 
 def stamp() -> str:

@@ -140,7 +140,7 @@ class AppliedStore:
 
     def __init__(self, home: Path) -> None:
         self._apps = home / "apps"
-        self._seen: dict[tuple[str, str], tuple[tuple[int, int], Applied | None]] = {}
+        self._seen: dict[tuple[str, str], tuple[tuple[int, int, int], Applied | None]] = {}
         self._hashes: dict[str, tuple[tuple[int, int, int], str]] = {}
 
     def folder(self, name: str) -> Path:
@@ -159,7 +159,7 @@ class AppliedStore:
         except OSError:
             self._seen.pop((name, side or LIVE), None)
             return None
-        key = (status.st_ino, status.st_mtime_ns)
+        key = (status.st_ino, status.st_mtime_ns, status.st_size)
         seen = self._seen.get((name, side or LIVE))
         if seen is None or seen[0] != key:
             seen = (key, self._decode(path))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from workbench import Workbench
 
-from celeriac.errors import SettingsError
+from celeriac.errors import MisuseError, SettingsError
 from reconciler.asking import ask_for_steps, ask_for_sync, stamp
 from reconciler.steps import PULL, manual_step
 
@@ -24,12 +24,20 @@ def test_a_sync_begins_a_run_and_those_asked_for_during_it_are_one_run_after_it(
 
 
 def test_options_are_those_of_the_run_and_beat_says_when_it_comes_again(bench: Workbench) -> None:
-    asked = ask_for_sync(bench.engine, "beat", force=True, app="web", allow_removals="abc", plan="p1")
+    asked = ask_for_sync(bench.engine, "beat", force=True, app="web", allow_removals="ABC0123", plan="p1")
     run = bench.engine.runs.get(asked.run)
     assert run is not None
-    assert run.options == {"force": True, "only": "web", "allow_removals": "abc", "plan": "p1"}
-    assert bench.engine.holds.removals_allowed() == "abc"
+    assert run.options == {"force": True, "only": "web", "allow_removals": "abc0123", "plan": "p1"}
+    assert bench.engine.holds.removals_allowed() == "abc0123"
     assert bench.engine.pulse.get("next_sync")["next_sync"] > bench.engine.clock()
+
+
+@pytest.mark.parametrize("text", ["c", "abc012", "HEAD", "main~1", "abc0123*", " "])
+def test_removals_are_acknowledged_for_one_commit(bench: Workbench, text: str) -> None:
+    with pytest.raises(MisuseError, match="does not name one commit"):
+        ask_for_sync(bench.engine, "hand", allow_removals=text)
+    assert bench.engine.holds.removals_allowed() == ""
+    assert bench.engine.runs.current() is None
 
 
 def test_without_a_repository_there_is_nothing_to_ask_for(bench: Workbench) -> None:
