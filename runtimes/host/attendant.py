@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .environ import own_port
 from .unixsocket import connect, listen
 
 _PATIENCE = 9.0
@@ -35,9 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     env_file = Path(os.environ["CELERIAC_ENV_FILE"])
     process = os.environ["CELERIAC_PROCESS"]
     run = env_file.parent / "run"
-    port = os.environ.get("PORT", "")
-    if not port.isdigit():
-        sys.exit("celeriac: a hosted app needs a port: give it expose.port, a health.port, or PORT in env")
+    port = own_port(os.environ)
     host = _connect(Path(os.environ["CELERIAC_GUESTS"]))
     told: list[int] = []
 
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         told.append(number)
         _say(host, {"command": "stop"})
 
-    listener = _listen(int(port))
+    listener = _listen(port)
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listen(control, run / f"{process}.sock")
     theirs = set(json.loads(env_file.read_bytes()))

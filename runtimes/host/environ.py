@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,15 @@ class EnvChange:
     def names(self) -> frozenset[str]:
         """Every variable that differs."""
         return frozenset((*self.changed, *self.new, *self.removed))
+
+
+def own_port(environ: Mapping[str, str]) -> int:
+    """The port that the app is to be served on. Ends the process with what to do, where PORT is none."""
+    port = environ.get("PORT", "")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        found = f"PORT is {port!r}" if port else "it has no PORT"
+        sys.exit(f"celeriac: {found}, a hosted app needs a port: give it expose.port, a health.port, or PORT in env")
+    return int(port)
 
 
 def difference(old: Mapping[str, str], new: Mapping[str, str]) -> EnvChange:

@@ -16,8 +16,9 @@ from .asgi import AsgiGate
 from .codefolder import CodeFolder
 from .control import Control
 from .door import Door
+from .environ import own_port
 from .guest import Guest, Identity
-from .servers import choose, listen
+from .servers import choose, leave, listen
 from .target import kind_of, lookup
 from .wsgi import WsgiGate
 
@@ -31,9 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     env_file = Path(os.environ["CELERIAC_ENV_FILE"])
     process = os.environ["CELERIAC_PROCESS"]
     run = env_file.parent / "run"
-    port = os.environ.get("PORT", "")
-    if not port.isdigit():
-        sys.exit("celeriac: a hosted app needs a port: give it expose.port, a health.port, or PORT in env")
+    port = own_port(os.environ)
     code = CodeFolder(run / f"{process}.code", Path(os.environ["CELERIAC_RELEASE"]))
     code.adopt()
     app = lookup(options.target)
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     guest = Guest(options.target, gate, door, code, identity, env_file)
     guest.server = server.name
     try:
-        listener = listen(int(port))
+        listener = listen(port)
     except OSError as error:
         sys.exit(f"celeriac: port {port} cannot be listened on: {error.strerror}")
     control = Control(run / f"{process}.sock", {identity.app: guest})
@@ -66,3 +65,5 @@ def main(arguments: Sequence[str]) -> None:
         server.serve(gate, listener, kind)
     finally:
         control.close()
+    if server.lingers:
+        leave()

@@ -7,16 +7,19 @@ chosen. What its own settings are is left to it, where it reads them from the en
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import importlib.util
 import os
 import shlex
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 THREADS = 16
 BACKLOG = 2048
@@ -26,11 +29,12 @@ STOP_SECONDS = 8  # for requests in flight, after SIGTERM; the supervisor kills 
 
 @dataclass(frozen=True)
 class Server:
-    """One server: what kinds of app it serves, and how."""
+    """One server: what kinds of app it serves, and how. `lingers`: threads of its own may go on when it has ended."""
 
     name: str
     kinds: frozenset[str]
     serve: Callable[[Any, socket.socket, str], None]
+    lingers: bool = False
 
 
 def choose(names: Sequence[str], kind: str) -> Server | None:
@@ -50,6 +54,19 @@ def listen(port: int) -> socket.socket:
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
+
+
+def leave() -> NoReturn:
+    """End this process as Python does, all but for taking itself apart.
+
+    A thread that is not Python's, and that nobody can wait for, would find no interpreter to call, and abort it.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def _uvicorn(gate: Any, listener: socket.socket, kind: str) -> None:
@@ -176,7 +193,7 @@ SERVERS = {
     for server in (
         Server("uvicorn", _ASGI, _uvicorn),
         Server("hypercorn", _ASGI | _WSGI, _hypercorn),
-        Server("granian", _ASGI, _granian),
+        Server("granian", _ASGI, _granian, lingers=True),
         Server("gunicorn", _WSGI, _gunicorn),
         Server("waitress", _WSGI, _waitress),
     )

@@ -35,7 +35,11 @@ def test_a_process_and_what_it_started_are_found_by_every_mark(marked: int) -> N
     assert marked_pids([MARK, "LAST=other"]) == []
 
 
-@pytest.mark.parametrize("part", [MARK[:-1], MARK[1:], f"{MARK}\n", MARK.lower(), MARK.partition("=")[2]])
+@pytest.mark.parametrize(
+    "part",
+    [MARK[:-1], MARK[1:], f"{MARK}\n", MARK.lower(), MARK.partition("=")[2]],
+    ids=["without its end", "without its beginning", "with more", "in small letters", "its value alone"],
+)
 def test_a_part_of_a_mark_is_none(marked: int, part: str) -> None:
     assert marked_pids([part]) == []
 
@@ -48,3 +52,14 @@ def test_it_is_quick_to_import_since_every_start_of_an_app_waits_for_it() -> Non
     argv = [sys.executable, "-S", "-c", code]
     done = subprocess.run(argv, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout.split() in ([], ["__future__"])
+
+
+def test_a_process_that_has_just_become_another_program_is_found() -> None:
+    environ = {**os.environ, **dict([MARK.split("=")])}
+    for _ in range(200):
+        process = subprocess.Popen(["sleep", "600"], env=environ)
+        try:
+            assert process.pid in marked_pids([MARK])
+        finally:
+            process.kill()
+            process.wait()

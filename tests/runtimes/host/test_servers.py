@@ -43,6 +43,17 @@ def test_an_app_is_served_reloaded_and_ended_on_every_server(hosts: Hosts, kind:
     assert host.process.wait(20) in (0, -signal.SIGTERM)
 
 
+@pytest.mark.parametrize(("kind", "server"), COMBINATIONS, ids=lambda value: value)
+def test_what_an_app_left_for_its_end_is_done_on_every_server(hosts: Hosts, kind: str, server: str) -> None:
+    files = dict(shop("1.0", kind))
+    files["shop/web.py"] += "\nimport atexit\natexit.register(print, 'all is put away')\n"
+    host = hosts.start(hosts.release("1.0", files), server=server)
+    host.process.terminate()
+    by_signal = server == "uvicorn"  # once it has shut down it ends itself by the signal that it got
+    assert host.process.wait(20) == (-signal.SIGTERM if by_signal else 0)
+    assert ("all is put away" in host.log()) is not by_signal
+
+
 def test_the_first_server_that_serves_the_kind_is_chosen() -> None:
     first = choose(["gunicorn", "granian", "uvicorn"], "asgi")
     assert first is not None
@@ -63,9 +74,13 @@ def test_an_app_that_cannot_be_imported_ends_with_its_traceback(hosts: Hosts) ->
     assert "No module named 'shop.nothing'" in host.log()
 
 
-def test_an_app_without_a_port_says_how_to_give_it_one(hosts: Hosts) -> None:
-    host = hosts.start(hosts.release("1.0"), env={"PORT": ""}, wait=False)
+@pytest.mark.parametrize(
+    ("port", "told"), [("", "it has no PORT"), ("web", "PORT is 'web'"), ("99999", "PORT is '99999'")]
+)
+def test_an_app_without_a_port_says_how_to_give_it_one(hosts: Hosts, port: str, told: str) -> None:
+    host = hosts.start(hosts.release("1.0"), env={"PORT": port}, wait=False)
     assert host.process.wait(20) == 1
+    assert told in host.log()
     assert "give it expose.port, a health.port, or PORT in env" in host.log()
 
 
