@@ -220,8 +220,9 @@ class Runs:
         return Closed(True, following, bool(int(by_us)))
 
     def following(self, run: str) -> str:
-        """The run that was begun when `run` was closed, up to ten minutes ago; empty when nobody had asked for one."""
-        return self._store.client.get(self._store.key("after", run)) or ""
+        """The run that was begun when `run` was closed; empty when nobody had asked for one, or a hundred came since."""
+        pairs = (entry.split(" ") for entry in self._store.client.lrange(self._store.key("followed"), 0, -1))
+        return next((following for followed, following in pairs if followed == run), "")
 
     def unanswered(self) -> dict[str, dict[str, Any]]:
         """The requests of closed runs whose result was not yet stored, each with its run's record."""

@@ -3,7 +3,7 @@
 -- Close a run all of whose steps have ended, and begin the next one when it is wanted.
 -- KEYS: 1 "{prefix}:".
 -- ARGV: 1 the run, 2 its record, 3 id of a next run, 4 id and 5 text of its first step, 6 records kept, 7 keep it (1 or 0).
--- What follows a run is kept for ten minutes as after:<run>, for those who asked during it.
+-- The last hundred runs that another one followed are kept with it in the list `followed`, for those who asked then.
 -- Each request that the run answers is put, with the record, into the hash `unanswered` until its result is stored.
 -- Returns {'Closed', next run or "", 1 when it was closed by this call}, or {'Open'} when a step was added meanwhile.
 -- If it runs twice: the second returns the run that was begun after it, so that its first step can be sent again.
@@ -41,6 +41,7 @@ if redis.call('EXISTS', prefix .. 'wishes') == 0 then
   return {'Closed', '', 1}
 end
 redis.call('RENAME', prefix .. 'wishes', prefix .. 'run:' .. ARGV[3] .. ':asks')
-redis.call('SET', prefix .. 'after:' .. id, ARGV[3], 'EX', 600)
+redis.call('LPUSH', prefix .. 'followed', id .. ' ' .. ARGV[3])
+redis.call('LTRIM', prefix .. 'followed', 0, 99)
 begin_run(prefix, ARGV[3], id, {ARGV[4], ARGV[5]})
 return {'Closed', ARGV[3], 1}
