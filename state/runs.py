@@ -220,7 +220,7 @@ class Runs:
         return Closed(True, following, bool(int(by_us)))
 
     def following(self, run: str) -> str:
-        """The run that was begun when `run` was closed; empty when nobody had asked for one, or a hundred came since."""
+        """The run that was begun when `run` was closed; empty when nobody had asked for one, or it is long ago."""
         pairs = (entry.split(" ") for entry in self._store.client.lrange(self._store.key("followed"), 0, -1))
         return next((following for followed, following in pairs if followed == run), "")
 

@@ -26,7 +26,7 @@ KINDS = {
 KEYWORDS = {
     "$schema", "title", "description", "default", "type", "enum", "const", "pattern", "maxLength", "minLength",
     "minimum", "maximum", "exclusiveMinimum", "properties", "required", "additionalProperties", "propertyNames",
-    "minProperties", "items", "minItems", "uniqueItems", "anyOf", "oneOf", "allOf", "not", "if", "then",
+    "minProperties", "items", "minItems", "maxItems", "uniqueItems", "anyOf", "oneOf", "allOf", "not", "if", "then",
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def number_fits(value, schema):
 
 def list_fits(value, schema):
     return (
-        len(value) >= schema.get("minItems", 0)
+        schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
         and all(fits(item, schema.get("items", {})) for item in value)
         and (not schema.get("uniqueItems") or len({json.dumps(item) for item in value}) == len(value))
     )
@@ -218,8 +218,25 @@ VALUES = st.sampled_from(
         {"until": "2030-01-01"},
         "1.0",
         {"type": "git", "url": "/x"},
+        [{"allow": "0 22 * * 1-5", "for": "8h"}],
+        [{"deny": "0 22 * * *", "for": "8h", "timezone": "UTC"}] * 2,
+        [{"allow": "0 22 * * *", "deny": "0 22 * * *", "for": "8h"}],
     ]
 )
+
+
+def schemas(schema):
+    """`schema` and every one inside it."""
+    yield schema
+    inner = [schema.get(key) for key in ("items", "additionalProperties", "propertyNames", "not", "if", "then")]
+    inner += [one for key in ("allOf", "anyOf", "oneOf") for one in schema.get(key, ())]
+    for one in [*inner, *schema.get("properties", {}).values()]:
+        if isinstance(one, dict):
+            yield from schemas(one)
+
+
+def test_every_keyword_is_one_that_is_checked_here():
+    assert {keyword for one in schemas(SCHEMA) for keyword in one} <= KEYWORDS
 
 
 @settings(max_examples=300, deadline=None)
