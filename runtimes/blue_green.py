@@ -34,10 +34,10 @@ from pathlib import Path
 
 from runtimes import connections, logs, releases
 from runtimes.applied import Applied
+from runtimes.facts import all_up
 from runtimes.front_admin import FrontError
 from runtimes.front_config import Route
 from runtimes.node_apps import NodeApps
-from runtimes.observe import all_up
 from runtimes.sides import Side, other
 from runtimes.starting import Starter
 from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError

@@ -18,9 +18,9 @@ from threading import Event
 from runtimes import inheritance, releases
 from runtimes.applied import ENV, Applied
 from runtimes.blue_green import BlueGreen, fell_back, why_not
+from runtimes.facts import all_up, identities, took_over
 from runtimes.hot_reload import Fallback, HotReload
 from runtimes.node_apps import NodeApps
-from runtimes.observe import all_up, identities, took_over
 from runtimes.reconfiguring import Reconfiguring
 from runtimes.starting import Starter
 from runtimes.supervisor_conf import STARTS_SECONDS

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from runtimes.applied import Applied
 from runtimes.endings import how_it_ended
-from runtimes.observe import all_up, given_up
+from runtimes.facts import all_up, given_up
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.supervisor_rpc import ProcessInfo
 

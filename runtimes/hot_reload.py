@@ -27,9 +27,9 @@ from typing import Any
 from runtimes import releases
 from runtimes.applied import Applied
 from runtimes.base import Superseded
+from runtimes.facts import all_up, identities
 from runtimes.host_client import HostClient, HostGone, HostRefused
 from runtimes.node_apps import NodeApps
-from runtimes.observe import all_up, identities
 from runtimes.release_facts import ReleaseFacts, read_facts
 from runtimes.starting import Starter
 from runtimes.supervisor_rpc import ProcessInfo

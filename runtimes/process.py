@@ -32,6 +32,7 @@ from runtimes.adoption import Adoption
 from runtimes.applied import Applied
 from runtimes.base import RuntimeContext, RuntimeFailure, Superseded
 from runtimes.bringing import Bringer
+from runtimes.facts import HealthRecord, all_up, identities
 from runtimes.files import is_app_name, is_locked
 from runtimes.front_admin import FrontError
 from runtimes.health import ProbeResult
@@ -39,7 +40,6 @@ from runtimes.hot_reload import Fallback
 from runtimes.isolation import refuse_isolation
 from runtimes.memory_watch import MemoryWatch
 from runtimes.node_apps import NodeApps
-from runtimes.observe import HealthRecord, all_up, identities
 from runtimes.overruns import Overrun
 from runtimes.starting import Starter
 from runtimes.supervisor_rpc import SupervisorError, SupervisorGoneError

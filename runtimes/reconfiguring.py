@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.applied import Applied
+from runtimes.facts import all_up, identities
 from runtimes.host_client import HostClient, HostGone, HostRefused
 from runtimes.hot_reload import CHANGE_SECONDS, DRAIN_SECONDS, LEASE_SECONDS, Fallback
 from runtimes.node_apps import NodeApps
-from runtimes.observe import all_up, identities
 from runtimes.starting import Starter
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.switching import described

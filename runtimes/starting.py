@@ -18,11 +18,11 @@ from runtimes import cgroups, health, launching, logs, overruns, ports
 from runtimes.applied import Applied, now
 from runtimes.base import RuntimeFailure
 from runtimes.crashes import Crashes
+from runtimes.facts import HealthRecord, identities
 from runtimes.front_config import Route
 from runtimes.guests import EMBEDDED
 from runtimes.health import ProbeResult
 from runtimes.node_apps import NodeApps
-from runtimes.observe import HealthRecord, identities
 from runtimes.supervisor_conf import STARTS_SECONDS
 from runtimes.supervisor_rpc import ProcessInfo
 from specs.appstate import AppState

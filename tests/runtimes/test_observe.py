@@ -1,108 +1,148 @@
-"""What the facts of one app mean. Pure."""
+"""The facts of apps are gathered from what is on disk and what lives, and read again only where that changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from runtimes.applied import Applied
-from runtimes.observe import Facts, state_of
-from runtimes.overruns import Overrun
-from runtimes.strays import RunStamp
+from runtimes.applied import Applied, AppliedStore
+from runtimes.facts import HealthRecord, identities
+from runtimes.launching import start_ticks
+from runtimes.observe import Observer
 from runtimes.supervisor_rpc import ProcessInfo
-from specs.appstate import AppState
+from runtimes.supervisord import Supervisor
 
-LIMITS = {"memory": "cgroup v2", "cpus": "affinity"}
-KILLED = "killed: over its memory limit of 64MB (cgroup v2)"
+DIGEST = "r-e-d"
+WEB = Applied("web", "1.0", DIGEST, "/r", {"main": ("python",)}, "n1", "ab", "/e", "", "/p", phase="running")
 
 
-def applied(*processes: str) -> Applied:
-    argv = dict.fromkeys(processes or ("main",), ("python",))
-    return Applied(
-        "web", "1.0", "r-e-d", "/r", argv, "n1", "ab", "/e", "", "/p", phase="running", memory=64_000_000,
+@pytest.fixture
+def store(home: Path) -> AppliedStore:
+    return AppliedStore(home)
+
+
+@pytest.fixture
+def observer(home: Path, store: AppliedStore) -> Observer:
+    release = home / "apps" / "web" / "releases" / "1.0-r"
+    release.mkdir(parents=True)
+    (home / "apps" / "web" / "current").symlink_to("releases/1.0-r")
+    sha256 = store.put_env("web", {})
+    store.put(replace(WEB, release=str(release), env_sha256=sha256))
+    return Observer(home, store, Supervisor(home))
+
+
+def process(environ: dict[str, str], *, code: str = "input()") -> Iterator[ProcessInfo]:
+    """A living process, as the supervisor would tell of it."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", f"print(flush=True); {code}"],
+        env={**os.environ, **environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as living:
+        assert living.stdout is not None
+        living.stdout.readline()
+        yield ProcessInfo("web", "main", "RUNNING", living.pid, 100.0, 90.0, 0, "")
+
+
+@pytest.fixture
+def stamped() -> Iterator[ProcessInfo]:
+    yield from process({"CELERIAC_DIGEST": DIGEST})
+
+
+@pytest.fixture
+def unstamped() -> Iterator[ProcessInfo]:
+    yield from process({})
+
+
+def test_without_a_supervisor_nothing_runs_and_that_is_said(observer: Observer, stamped: ProcessInfo) -> None:
+    state = observer.all()["web"]
+    assert (state.status, state.health, state.message, state.drift) == (
+        "stopped", "unknown", "the supervisor is not running", "",
     )  # fmt: skip
+    assert observer.one("web") == state
+    assert observer.one("other") is None
+    assert observer.one("web", {"main": stamped}) != state
 
 
-def info(state: str = "RUNNING", pid: int = 8, name: str = "main") -> ProcessInfo:
-    up = state in {"STARTING", "RUNNING", "STOPPING"}
-    return ProcessInfo("web", name, state, pid if up else 0, 100.0, 90.0, 0, "")
+def test_what_lives_is_what_its_own_environment_says(observer: Observer, stamped: ProcessInfo) -> None:
+    state = observer.one("web", {"main": stamped})
+    assert state is not None
+    assert (state.status, state.health, state.pid, state.digest) == ("running", "healthy", stamped.pid, DIGEST)
 
 
-def observed(
-    *infos: ProcessInfo,
-    stamps: Mapping[str, RunStamp],
-    killed: tuple[str, ...] = ("7-1",),
-    drift: str = "",
-    digests: Mapping[str, str] = {},
-) -> AppState:
-    overruns = tuple(Overrun("main", instance, 1.0, 64_000_000, "cgroup v2") for instance in killed)
-    processes = {one.name: one for one in infos}
-    return state_of(Facts(applied(*processes), processes, digests, None, drift, stamps=stamps, overruns=overruns))
+def test_of_a_process_without_a_stamp_counts_what_the_launcher_noted_of_that_very_process(
+    observer: Observer, store: AppliedStore, unstamped: ProcessInfo
+) -> None:
+    assert observer.stamped("web", unstamped) == ""
+    noted = store.side_folder("web", "blue") / "run" / "main"
+    noted.parent.mkdir(exist_ok=True)
+    ticks = start_ticks(unstamped.pid)
+    noted.write_text(json.dumps({"pid": unstamped.pid + 1, "ticks": ticks, "digest": DIGEST}))
+    assert observer.stamped("web", unstamped) == ""
+    noted.write_text(json.dumps({"pid": unstamped.pid, "ticks": ticks, "digest": DIGEST}))
+    assert observer.stamped("web", unstamped) == DIGEST
+    noted.unlink()
+    assert observer.stamped("web", unstamped) == DIGEST  # a process keeps what it was started with
 
 
-def stamp(pid: int = 8, before: str = "7-1") -> RunStamp:
-    return RunStamp(pid, 1, "r-e-d", LIMITS, 64_000_000, before)
+def test_a_process_that_is_gone_has_no_stamp(observer: Observer) -> None:
+    assert observer.stamped("web", ProcessInfo("web", "main", "RUNNING", 2**22 + 1, 100.0, 90.0, 0, "")) == ""
 
 
-def test_the_one_after_a_kill_says_so() -> None:
-    state = observed(info(), stamps={"main": stamp()})
-    assert (state.status, state.reason, state.message) == ("running", "OutOfMemory", f"{KILLED}, restarted")
-    assert state.limits == LIMITS
+def test_a_health_record_counts_for_the_processes_that_it_was_about(observer: Observer, stamped: ProcessInfo) -> None:
+    processes = {"main": stamped}
+    observer.put_record("web", HealthRecord(identities(processes), failures=9, message="500 Internal Server Error"))
+    state = observer.one("web", processes)
+    assert state is not None
+    assert (state.health, state.message) == ("unhealthy", "500 Internal Server Error")
+    anew = {"main": replace(stamped, started=200.0)}
+    state = observer.one("web", anew)
+    assert state is not None
+    assert (state.health, state.message) == ("healthy", "")
 
 
-@pytest.mark.parametrize("before", ["", "6-1", "8-1"])
-def test_the_one_after_any_other_end_does_not(before: str) -> None:
-    state = observed(info(), stamps={"main": stamp(before=before)})
-    assert (state.reason, state.message) == ("", "")
+def test_a_record_that_cannot_be_read_is_none_until_the_next(observer: Observer, home: Path) -> None:
+    assert observer.record("web") is None
+    observer.put_record("web", HealthRecord({}, failures=1))
+    path = home / "apps" / "web" / "blue" / "health.json"
+    assert observer.record("web") == HealthRecord({}, failures=1)
+    path.write_text('{"processes": {')
+    assert observer.record("web") is None
+    observer.put_record("web", HealthRecord({}, failures=2))
+    assert observer.record("web") == HealthRecord({}, failures=2)
 
 
-def test_of_a_process_that_has_not_said_who_it_is_nothing_is_known() -> None:
-    state = observed(info(pid=9), stamps={"main": stamp()})
-    assert (state.reason, state.limits) == ("", {})
-    assert observed(info(), stamps={}).limits == {}
+def test_what_is_known_is_not_written_again_and_nothing_of_a_generation_that_is_gone(
+    observer: Observer, home: Path
+) -> None:
+    observer.put_record("web", HealthRecord({}))
+    path = home / "apps" / "web" / "blue" / "health.json"
+    inode = path.stat().st_ino
+    observer.put_record("web", HealthRecord({}))
+    observer.put_record("web", HealthRecord({}), "blue")
+    assert path.stat().st_ino == inode
+    observer.put_record("web", HealthRecord({}), "green")
+    assert not (home / "apps" / "web" / "green").exists()
 
 
 @pytest.mark.parametrize(
-    ("now", "status", "how"), [("BACKOFF", "starting", "is started again"), ("FATAL", "failed", "again and again")]
+    ("harm", "drift"),
+    [
+        ("rm current; ln -s elsewhere current", "the link to its release was changed"),
+        ("rm current", "the link to its release was changed"),
+        ('echo \'{"A": "b"}\' > blue/env', "its environment file was changed"),
+        ("rm blue/env", "its environment file was changed"),
+    ],
 )
-def test_what_is_down_after_a_kill_says_so(now: str, status: str, how: str) -> None:
-    state = observed(info(now), stamps={"main": stamp(pid=7, before="6-1")})
-    assert (state.status, state.reason, state.message) == (status, "OutOfMemory", f"{KILLED}, {how}")
-
-
-def test_what_was_stopped_by_somebody_does_not_talk_of_an_old_kill() -> None:
-    assert observed(info("STOPPED"), stamps={"main": stamp(pid=7)}).reason == ""
-
-
-def test_of_several_processes_the_one_is_named() -> None:
-    state = observed(info(), info(name="worker"), stamps={"main": stamp(), "worker": stamp(before="")})
-    assert state.message == f"main {KILLED}, restarted"
-
-
-def test_drift_counts_before_an_old_kill() -> None:
-    state = observed(info(), stamps={"main": stamp()}, drift="the link to its release was changed")
-    assert state.reason == ""
-    assert state.message.startswith("the link")
-
-
-def test_what_has_not_yet_become_the_app_is_not_said_to_run() -> None:
-    launching = observed(info("STARTING", pid=9), stamps={"main": stamp(pid=7, before="6-1")})
-    assert (launching.status, launching.health) == ("starting", "unhealthy")
-    assert (launching.reason, launching.message) == ("OutOfMemory", f"{KILLED}, is started again")
-    launching = observed(info("STARTING", pid=9), stamps={"main": stamp(pid=7)}, killed=())
-    assert (launching.status, launching.message) == ("starting", "main ended and is started again")
-
-
-def test_what_has_become_the_app_runs_before_the_supervisor_says_so() -> None:
-    assert observed(info("STARTING"), stamps={}, digests={"main": "r-e-d"}).status == "running"
-
-
-def test_what_was_given_up_says_so_in_our_words_with_its_log_and_its_last_lines() -> None:
-    gone = replace(info("FATAL", name="worker"), error="Exited too quickly (process log may have details)")
-    facts = Facts(applied("main", "worker"), {"main": info(), "worker": gone})
-    how = "it ended before it had run for 5 seconds"
-    told = f"worker was given up after several starts: {how}; see: celeriac logs web -p worker"
-    assert state_of(facts).message == told
-    assert state_of(facts, ("Traceback", "KeyError: 'DB'")).message == f"{told}: Traceback | KeyError: 'DB'"
+def test_what_somebody_changed_on_disk_is_drift(observer: Observer, home: Path, harm: str, drift: str) -> None:
+    assert observer.all()["web"].drift == ""
+    subprocess.run(["sh", "-c", harm], cwd=home / "apps" / "web", check=True)
+    state = observer.all()["web"]
+    assert (state.drift, state.status, state.message) == (drift, "failed", f"{drift}: to be restored")
