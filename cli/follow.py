@@ -13,6 +13,8 @@ from cli.output import console, redraws
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cli.screens.run import StepKey
+
 Request = Callable[[], Mapping[str, Any]]
 
 _POLL = 0.1  # seconds: what is asked for by hand is often done within half a second
@@ -71,7 +73,7 @@ class _Lines:
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
-        self._seen: dict[tuple[str, str, str], str] = {}
+        self._seen: dict[StepKey, int] = {}
 
     def __enter__(self) -> _Lines:
         return self
