@@ -13,6 +13,8 @@ from cli.output import console, redraws
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cli.screens.run import StepKey
+
 Request = Callable[[], Mapping[str, Any]]
 
 _POLL = 0.1  # seconds: what is asked for by hand is often done within half a second
@@ -43,7 +45,7 @@ def carry_out(request: Request) -> Mapping[str, Any]:
 def watch(
     run: str, *, clock: Callable[[], float] = time.monotonic, until: Callable[[], bool] = lambda: False
 ) -> Mapping[str, Any]:
-    """Show the run `run` until it has ended; return its record. Raises RunLost, at once where `until` says so."""
+    """Show the run `run` until it has ended; return its record. Raises RunLost, soon where `until` says so."""
     from tasks import api
 
     screen = console(stderr=True)
@@ -57,7 +59,8 @@ def watch(
                 break
             current = api.run_progress(run)
             misses = 0 if current else misses + 1
-            if misses and (misses * _POLL > 5 or until()):
+            # Once is nothing: it may have ended between the two looks, or its record is about to be shown.
+            if misses * _POLL > 5 or (misses > 1 and until()):
                 raise RunLost(f"run {run} is no longer known", hint="see how it stands: celeriac status")
             if current:
                 show.update(current, clock() - began)
@@ -71,7 +74,7 @@ class _Lines:
 
     def __init__(self, screen: Console) -> None:
         self._screen = screen
-        self._seen: dict[tuple[str, str, str], str] = {}
+        self._seen: dict[StepKey, int] = {}
 
     def __enter__(self) -> _Lines:
         return self

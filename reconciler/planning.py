@@ -203,7 +203,9 @@ def _removals(
         for state in live.get(name, {}).values()
         for need in state.depends_on
     }
-    prunable = [name for name in gone if name not in still_needed and name not in policy.holds and name not in heirs]
+    # A hold of something that was in Git ends with its spec, as with any change of that.
+    kept = {name: policy.holds[name] for name in gone if name in policy.holds and not policy.holds[name].digest}
+    prunable = [name for name in gone if name not in still_needed and name not in kept and name not in heirs]
     over_budget = policy.too_many(len(prunable), sum(1 for states in live.values() if states)) or (
         policy.pending_removals.intersection(prunable) and not policy.removals_acknowledged
     )
@@ -213,8 +215,8 @@ def _removals(
             if suspended:
                 ends = policy.suspension_ends(name, None, 0)
                 yield Held(name, node, "Suspended", suspended, pending="remove", until=ends)
-            elif name in policy.holds:
-                yield Held(name, node, "HeldByHand", policy.holds[name].reason or "deployed by hand", pending="remove")
+            elif name in kept:
+                yield Held(name, node, "HeldByHand", kept[name].reason or "deployed by hand", pending="remove")
             elif name in still_needed:
                 message = f"{still_needed[name]} still runs with it, and its spec is invalid"
                 yield Held(name, node, "StillNeeded", message, pending="remove", by=still_needed[name])

@@ -37,14 +37,15 @@ LAUNCHER = """\
 # Starts a service that ends softly when its supervisor was killed: the next supervisor would not
 # adopt it but start another.
 import ctypes, os, sys
+parent = os.getppid()
 prctl = getattr(ctypes.CDLL(None), "prctl", None)
 if prctl:
     prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
 try:
     with open(sys.argv[1]) as file:
         supervisor = int(file.read())
-except (OSError, ValueError):
-    supervisor = 0
+except (OSError, ValueError):  # somebody removed it, or the disk was full: no reason to start nothing any more
+    supervisor = parent
 if os.getppid() != supervisor:  # it was killed before it could be waited for
     sys.exit(1)
 os.execvp(sys.argv[2], sys.argv[2:])

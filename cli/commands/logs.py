@@ -36,7 +36,7 @@ def logs(name: str, follow: bool, lines: int, process: str | None, as_json: bool
     several = len({entry["process"] for entry in last}) > 1
     for entry in last:
         _print(entry, as_json, several)
-    if not last:
+    if not last and lines:
         click.echo(f"{name} has printed nothing yet.", err=True)
     return exits.OK
 

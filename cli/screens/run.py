@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +16,8 @@ from cli.text import one_line, printable, short
 _ENDED = {"ok", "failed", "blocked", "superseded"}
 _ROWS = 12
 
-StepKey = tuple[str, str, str]
+StepKey = tuple[str, str, str, str]
+"""App, node, what is done, and the state that steps of that name came to."""
 
 
 def progress(run: Mapping[str, Any], seconds: float) -> RenderableType:
@@ -43,18 +45,27 @@ def progress(run: Mapping[str, Any], seconds: float) -> RenderableType:
     return Group(*parts)
 
 
-def step_lines(seen: dict[StepKey, str], run: Mapping[str, Any]) -> Iterable[str]:
-    """A line for each step whose state is new since the last call; `seen` remembers, and is updated."""
-    for step in run.get("steps", []):
-        key = _key(step)
-        if seen.get(key) == step["state"]:
+def step_lines(seen: dict[StepKey, int], run: Mapping[str, Any]) -> Iterable[str]:
+    """A line for each step whose state is new since the last call; `seen` remembers, and is updated.
+
+    Steps may have one name, as two restarts of an app, or the shares of a large parse: how many of a name came to a
+    state is what is remembered.
+    """
+    now: Counter[StepKey] = Counter()
+    for step in sorted(run.get("steps", []), key=lambda step: step["state"] not in _ENDED):
+        state = step["state"]
+        if state in _ENDED:
+            now[_key(step, "running")] += 1  # it did, or nobody needs to be told any more
+        elif state != "running":
             continue
-        seen[key] = step["state"]
-        if step["state"] in _ENDED or step["state"] == "running":
+        now[_key(step, state)] += 1
+        if now[_key(step, state)] > seen.get(_key(step, state), 0):
             yield _step_text(step)
+    seen.clear()
+    seen.update(now)
 
 
-def summary(record: Mapping[str, Any], seen: Mapping[StepKey, str] = {}) -> Iterable[Text]:
+def summary(record: Mapping[str, Any], seen: Mapping[StepKey, int] = {}) -> Iterable[Text]:
     """How a run ended, in a line, and what each step says that did not do its work; not of those that `seen` has."""
     counts = record.get("counts") or {}
     told = ", ".join(f"{number} {printable(state)}" for state, number in counts.items() if number)
@@ -68,13 +79,16 @@ def summary(record: Mapping[str, Any], seen: Mapping[StepKey, str] = {}) -> Iter
     yield line
     if record.get("error"):
         yield Text.assemble(("error: ", "red"), one_line(record["error"], 400))
+    now: Counter[StepKey] = Counter()
     for step in record.get("steps", ()):
-        if step["state"] in {"failed", "blocked"} and seen.get(_key(step)) != step["state"]:
+        key = _key(step, step["state"])
+        now[key] += 1
+        if step["state"] in {"failed", "blocked"} and now[key] > seen.get(key, 0):
             yield Text(_step_text(step), style="red" if step["state"] == "failed" else "yellow")
 
 
-def _key(step: Mapping[str, Any]) -> StepKey:
-    return printable(step.get("app")), printable(step.get("node")), printable(step["task"])
+def _key(step: Mapping[str, Any], state: str) -> StepKey:
+    return printable(step.get("app")), printable(step.get("node")), _done(step), state
 
 
 def _step_text(step: Mapping[str, Any]) -> str:

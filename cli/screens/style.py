@@ -5,8 +5,11 @@ Values go into `Text` objects, so a name or message with brackets in it stays wh
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +20,9 @@ _BUSY = "cyan"
 _WARN = "yellow"
 _BAD = "red"
 _DIM = "dim"
+
+_GAP = 2  # between columns
+_LEAST = 8  # characters of the column that gives way
 
 COLOURS: dict[str, str] = {
     "synced": _GOOD,
@@ -58,13 +64,41 @@ def plain(value: Any, style: str = "") -> Text:
     return Text(printable(value), style=style)
 
 
+class _Narrowing(Table):
+    """All its columns give way where the flexible one alone cannot give enough: rich would leave that one out."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [
+            max([cell_len(str(column.header)), *(cell.cell_len for cell in column.cells if isinstance(cell, Text))])
+            for column in self.columns
+        ]
+        flexible = {place for place, column in enumerate(self.columns) if column.min_width}
+        least = [_LEAST if place in flexible else width for place, width in enumerate(widths)]
+        cut: Sequence[int | None] = [None] * len(widths)
+        if sum(least) + _GAP * (len(least) - 1) > options.max_width:
+            short = [min(width, has) for width, has in zip(least, widths, strict=True)]
+            cut = narrowed(short, flexible, options.max_width - _GAP * len(short))
+        for column, width in zip(self.columns, cut, strict=True):
+            column.width = width
+        yield from super().__rich_console__(console, options)
+
+
+def narrowed(widths: Sequence[int], kept: Collection[int], room: int) -> list[int]:
+    """`widths` that fit into `room`: the widest gives way first, those at the places `kept` last. Pure."""
+    cut = list(widths)
+    while sum(cut) > room and max(cut, default=1) > 1:
+        others = [place for place, width in enumerate(cut) if place not in kept and width > 1]
+        cut[max(others or range(len(cut)), key=cut.__getitem__)] -= 1
+    return cut
+
+
 def table(*columns: str, flexible: str = "") -> Table:
     """An empty table without lines. `flexible` names the column that gives way where room is short."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+    made = _Narrowing(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", show_edge=False)
     for column in columns:
         # rich takes room from columns that may wrap; the cells of this one, made by `fluid`, are cut instead
         made.add_column(
-            column, no_wrap=column != flexible, overflow="ellipsis", min_width=8 if column == flexible else None
+            column, no_wrap=column != flexible, overflow="ellipsis", min_width=_LEAST if column == flexible else None
         )
     return made
 

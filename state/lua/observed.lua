@@ -10,8 +10,10 @@ if ARGV[1] ~= '+inf' then
   if newest and tonumber(newest) > tonumber(ARGV[1]) and tonumber(newest) - tonumber(ARGV[1]) < 600 then
     return 0
   end
-  -- No observation takes ten minutes: none that still goes on asks for what was touched before that.
+  -- No observation takes ten minutes: none that still goes on asks for what was touched before that, and what was
+  -- touched that long after it began was so by a clock that has been set back.
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', tonumber(ARGV[1]) - 600)
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], tonumber(ARGV[1]) + 600, '+inf')
   redis.call('ZADD', KEYS[3], ARGV[1], '')
 end
 for _, app in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], ARGV[1], '+inf')) do

@@ -113,6 +113,16 @@ def test_colours_that_are_forced_make_no_terminal_of_a_pipe(
     assert "repository: pull ok" in told
 
 
+def test_a_run_that_ends_between_two_looks_is_told_of_also_where_another_follows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = iter([None, {"run": "r1", "status": "degraded", "steps": []}])
+    monkeypatch.setattr(api, "run_record", lambda run: next(records))
+    monkeypatch.setattr(api, "run_progress", lambda run: None)
+    assert watch("r1", until=lambda: True)["run"] == "r1"
+    assert capsys.readouterr().err == "run r1 ended: degraded\n"
+
+
 def test_what_was_asked_for_during_a_run_is_done_once_and_its_record_is_the_answer(bench: Workbench) -> None:
     bench.app("web")
     bench.commit()

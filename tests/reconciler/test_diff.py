@@ -88,6 +88,19 @@ def test_a_hold_ends_when_its_spec_changes(bench: Workbench) -> None:
     assert bench.live("web").version == "2.0.0"
 
 
+def test_an_app_that_is_held_is_removed_by_the_sync_that_finds_it_gone_from_git(bench: Workbench) -> None:
+    bench.app("web")
+    bench.app("other")
+    bench.commit()
+    bench.sync()
+    bench.engine.holds.hold(Hold("web", bench.engine.desired.digest("web") or "", "0.9.0"))
+    bench.drop("web")
+    bench.commit()
+    bench.sync()
+    assert bench.engine.holds.holds() == {}
+    assert list(bench.engine.runtime.current_state()) == ["other"]
+
+
 def test_the_end_of_a_suspension_is_remembered_as_due(bench: Workbench) -> None:
     bench.app("web", more="suspend: {until: 2999-01-01T00:00:00Z, reason: holidays}")
     bench.app("other")

@@ -123,6 +123,13 @@ def test_a_hold_lasts_until_the_spec_changes() -> None:
     policy = Policy(holds={"a": Hold("a", "r2-e1-d1", "1.0.0", reason="rolled back by hand")})
     assert only_held(planned([app("a", "r2-e1-d1")], [running("a")], policy)).reason == "HeldByHand"
     assert actions(planned([app("a", "r3-e1-d1")], [running("a")], policy)) == [("upgrade", "a")]
+    # Gone from Git is such a change, and within the budget of removals; what never was in Git is kept.
+    assert actions(planned([], [running("a")], policy)) == [("remove", "a")]
+    every = planned([], [running("a"), running("b")], policy)
+    assert {held.reason for held in every.held} == {"RemovalBudget"}
+    assert not every.changes
+    by_hand = Policy(holds={"a": Hold("a", "", "1.0.0", reason="deployed by hand")})
+    assert only_held(planned([], [running("a")], by_hand)).reason == "HeldByHand"
 
 
 def test_suspension_by_spec_by_hand_or_of_everything_leaves_the_app_until_it_ends() -> None:

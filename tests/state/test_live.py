@@ -108,6 +108,13 @@ def test_a_clock_set_back_far_holds_no_observation_up(live: Live) -> None:
     assert live.replace("a", {}, 5_001.0, 5_001.0)
 
 
+def test_what_a_step_wrote_before_a_clock_was_set_back_far_is_set_right_by_the_next_observation(live: Live) -> None:
+    live.put(seen("web", version="2.0"))
+    began = time.time() - 3600.0
+    assert live.replace("a", {"web": seen("web")}, began + 1.0, began)
+    assert live.node("a") == {"web": seen("web")}
+
+
 def test_an_observation_can_be_made_news(live: Live) -> None:
     live.replace("a", {"web": seen("web")}, 1.0)
     live.unsettle("a")

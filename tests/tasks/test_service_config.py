@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shlex
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from celeriac.errors import SettingsError
 from celeriac.settings import Settings, load
-from tasks.service_config import Places, Program, environment, fingerprint, programs, supervisor_conf
+from tasks.service_config import LAUNCHER, Places, Program, environment, fingerprint, programs, supervisor_conf
 
 TEMPORARY = Path("/tmp")
 HOME = Path("/srv/celeriac")
@@ -113,3 +115,19 @@ def test_fingerprint_changes_with_a_setting_and_not_with_the_rest_of_the_environ
     assert of(settings(), TERM="xterm") == of(settings(), TERM="dumb")
     assert of(settings()) != of(settings(repo_url="https://h/a.git"))
     assert of(settings()) != of(settings(redis_url="redis://:other@db"))
+
+
+@pytest.mark.parametrize(
+    ("pid", "starts"),
+    [(str(os.getpid()), True), ("1", False), ("", True), (None, True)],
+    ids=["its own", "another", "an empty file", "no file"],
+)
+def test_a_service_starts_unless_its_supervisor_is_known_to_be_another(
+    tmp_path: Path, pid: str | None, starts: bool
+) -> None:
+    if pid is not None:
+        (tmp_path / "pid").write_text(pid)
+    (tmp_path / "launch.py").write_text(LAUNCHER)
+    launcher = [sys.executable, "-I", "-S", str(tmp_path / "launch.py"), str(tmp_path / "pid")]
+    done = subprocess.run([*launcher, "echo", "on"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == (("on\n", 0) if starts else ("", 1))

@@ -66,6 +66,12 @@ def test_nothing_printed_yet_is_said_beside_the_output(folder: Path) -> None:
     assert json.loads(run("web", "--json").stdout) == []
 
 
+def test_no_lines_that_were_asked_for_are_not_said_to_be_none_printed(folder: Path) -> None:
+    (folder / "web.main.log").write_text("one\n")
+    result = run("web", "-n", "0")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
 def test_an_app_that_there_is_not_is_misuse_when_it_is_followed_too(folder: Path) -> None:
     for arguments in (("wbe",), ("wbe", "-f")):
         result = run(*arguments)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.screens.run import progress, step_lines, summary
+from cli.screens.run import StepKey, progress, step_lines, summary
 
 
 def step(app: str, state: str, task: str = "deploy", **given: Any) -> dict[str, Any]:
@@ -15,12 +15,25 @@ def step(app: str, state: str, task: str = "deploy", **given: Any) -> dict[str, 
 
 
 def test_each_change_of_a_step_is_a_line_once() -> None:
-    seen: dict[tuple[str, str, str], str] = {}
+    seen: dict[StepKey, int] = {}
     first = {"run": "r", "steps": [step("db", "running"), step("web", "pending")]}
     second = {"run": "r", "steps": [step("db", "ok"), step("web", "failed", reason="BuildFailed", message="no such")]}
     assert list(step_lines(seen, first)) == ["db on n1: deploy running"]
     assert list(step_lines(seen, first)) == []
     assert list(step_lines(seen, second)) == ["db on n1: deploy ok", "web on n1: deploy failed (BuildFailed: no such)"]
+
+
+def test_steps_of_one_name_are_told_of_once_each_in_whatever_order_they_come() -> None:
+    seen: dict[StepKey, int] = {}
+    one, other = step("web", "ok", action="restart"), step("web", "running", action="restart")
+    assert list(step_lines(seen, {"steps": [{**one, "state": "running"}, {**other, "state": "ready"}]})) == [
+        "web on n1: restart running"
+    ]
+    assert list(step_lines(seen, {"steps": [other, one]})) == ["web on n1: restart ok", "web on n1: restart running"]
+    assert list(step_lines(seen, {"steps": [one, other]})) == []
+    ended = {"run": "r1", "status": "degraded", "steps": [one, {**other, "state": "failed", "message": "no"}]}
+    assert list(step_lines(seen, ended)) == ["web on n1: restart failed (no)"]
+    assert len(list(summary(ended, seen))) == 1
 
 
 def test_screen_of_a_large_run_stays_small() -> None:
@@ -57,7 +70,7 @@ def test_error_of_the_run_itself_is_told() -> None:
 
 def test_what_was_told_of_a_step_is_not_in_the_summary_and_what_became_of_it_since_is() -> None:
     steps = [step("db", "failed", message="no"), step("web", "blocked", message="needs db")]
-    seen = {("db", "n1", "deploy"): "failed", ("web", "n1", "deploy"): "running"}
+    seen = {("db", "n1", "deploy", "failed"): 1, ("web", "n1", "deploy", "running"): 1}
     told = [line.plain for line in summary({"run": "r1", "status": "degraded", "steps": steps}, seen)]
     assert told == ["run r1 ended: degraded", "web on n1: deploy blocked (needs db)"]
 

@@ -94,6 +94,14 @@ def test_states_stay_readable_at_80_columns_when_names_are_long() -> None:
         assert word in row
 
 
+@pytest.mark.parametrize("width", [30, 40, 80])
+def test_the_names_of_apps_are_there_at_any_width(width: int) -> None:
+    apps = {"greeter": app(desired_version="1.1.0rc1", sync="out_of_sync", node="node-12.rack-3.example.com")}
+    lines = shown(overview(status(apps), NOW), width).splitlines()
+    assert lines[3].startswith("greeter ")
+    assert all(cell_len(line) <= width for line in lines)
+
+
 def test_hundreds_of_apps_fit_a_live_screen_and_troubled_ones_are_on_it() -> None:
     apps = {f"app-{number:03}": app() for number in range(400)}
     apps["zz-last"] = app(status="failed", health="unhealthy", reason="BuildFailed", message="no such version")

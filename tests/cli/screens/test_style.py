@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from cli.screens.style import COLOURS, facts, fluid, plain, table, word
+from cli.screens.style import COLOURS, facts, fluid, narrowed, plain, table, word
 from specs.appstate import HealthStatus, Status
 from state.steps import StepState
 
@@ -54,6 +54,30 @@ def test_the_column_that_gives_way_is_cut_and_the_others_stay_whole(width: int) 
     assert "…" in lines[1]
     if width > 20:
         assert lines[1].rstrip().endswith("synced")
+
+
+@pytest.mark.parametrize("width", [12, 30, 40, 46, 60])
+def test_the_column_that_gives_way_never_goes_and_where_it_is_not_enough_the_widest_are_cut(width: int) -> None:
+    made = table("APP", "VERSION", "NODE", flexible="APP")
+    made.add_row(fluid("greeter"), plain("1.0.0 → 1.1.0"), plain("node-12.rack-3.example.com"))
+    lines = shown(made, width).splitlines()
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("A")
+    assert lines[1].startswith("gr")
+    if width >= 40:
+        assert lines[1].startswith("greeter ")
+        assert "1.0.0 → 1.1.0" in lines[1]
+    # At another width it is another table.
+    assert "greeter   1.0.0 → 1.1.0  node-12.rack-3.example.com" in shown(made, 100)
+
+
+def test_the_widest_gives_way_first_and_what_is_to_be_kept_last() -> None:
+    assert narrowed([7, 15, 26], {0}, 40) == [7, 15, 18]
+    assert narrowed([7, 15, 26], {0}, 27) == [7, 10, 10]
+    assert narrowed([7, 15, 26], {0}, 7) == [5, 1, 1]
+    assert narrowed([7, 15], {0}, 0) == [1, 1]
+    assert narrowed([], (), 0) == []
 
 
 def test_empty_facts_are_left_out_and_long_ones_folded_whole() -> None:
