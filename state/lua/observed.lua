@@ -6,8 +6,9 @@
 -- Returns 1, or 0 where it came too late. If it runs twice: the same is written again.
 local kept = {}
 if ARGV[1] ~= '+inf' then
+  -- A minute: hardly any takes longer, and where a clock was set back by less, nothing is refused for longer.
   local newest = redis.call('ZSCORE', KEYS[3], '')
-  if newest and tonumber(newest) > tonumber(ARGV[1]) and tonumber(newest) - tonumber(ARGV[1]) < 600 then
+  if newest and tonumber(newest) > tonumber(ARGV[1]) and tonumber(newest) - tonumber(ARGV[1]) < 60 then
     return 0
   end
   -- No observation takes ten minutes: none that still goes on asks for what was touched before that, and what was
