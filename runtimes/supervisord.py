@@ -194,8 +194,7 @@ class Supervisor:
             names = [f"{info.app}:{info.name}" for info in infos]
             heard = _wait_begun(infos)
             living = strays.descendants(info.pid for info in infos if info.pid)
-            calls = [("supervisor.stopProcess", (name, False)) for name in names]
-            call_many(self.socket, calls, ignore=(NOT_RUNNING, BAD_NAME))
+            self._ask_to_stop(names)
             self._wait_stopped(lambda: self._infos(names), heard)
         except SupervisorGoneError:
             living = []
@@ -270,16 +269,18 @@ class Supervisor:
     def _wait_stopped(self, look: Callable[[], Iterable[ProcessInfo]], heard: set[int]) -> None:
         """Wait until nothing is up. `heard` are the processes that were programs of their own when they were asked.
 
-        The others, which the supervisor forked in between, are asked once more: a fork loses the request.
+        The others, which the supervisor forked in between, are asked once more: a fork loses the request. So is what
+        had just ended by itself: the supervisor refuses to stop that (EXITED), and starts it anew right after.
         """
         begun = time.monotonic()
         pause = 0.005
         killed = False
         while True:
-            up = [info for info in look() if info.state in {"STARTING", "RUNNING", "STOPPING", "BACKOFF"}]
+            up = [info for info in look() if info.state not in {"STOPPED", "FATAL", "UNKNOWN"}]
             waited = time.monotonic() - begun
             if not up:
                 return
+            self._ask_to_stop(f"{info.app}:{info.name}" for info in up if info.state != "STOPPING")
             for info in up:
                 if info.state == "STOPPING" and info.pid not in heard and not strays.is_fork(info.pid):
                     heard.add(info.pid)
@@ -295,6 +296,11 @@ class Supervisor:
                 raise SupervisorError(f"{up[0].app}: process {up[0].pid} does not stop")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+
+    def _ask_to_stop(self, names: Iterable[str]) -> None:
+        """Ask for the processes `names`, each as `group:process`, to be stopped; those that are not up are fine."""
+        calls = [("supervisor.stopProcess", (name, False)) for name in names]
+        call_many(self.socket, calls, ignore=(NOT_RUNNING, BAD_NAME))
 
     def _infos(self, names: Iterable[str]) -> list[ProcessInfo]:
         """What is known of the processes `names`, each as `group:process`; unknown ones are left out."""
