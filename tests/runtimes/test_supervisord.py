@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from runtimes import strays, supervisord
 from runtimes.supervisor_conf import STOP_SECONDS
@@ -99,6 +100,19 @@ def test_what_ended_by_itself_just_when_it_was_to_be_stopped_is_not_started_agai
         assert time.monotonic() - begun < STOP_SECONDS
         assert {info.state for info in supervisor.group("web", names).values()} == {"STOPPED"}
         assert not strays.find(home)
+
+
+def test_failed_starts_of_before_do_not_count_for_what_is_started_after_a_stop(
+    home: Path, supervisor: Supervisor
+) -> None:
+    describe(home, supervisor, "web")
+    (home / "apps" / "web" / "blue" / "applied.json").write_text("nothing that could be started")
+    supervisor.put("web", ["main"])
+    for _ in range(5):  # more than the supervisor tries
+        supervisor.start("web", ["main"])
+        wait_for(lambda: supervisor.group("web", ["main"])["main"].state not in {"STARTING", "RUNNING"})
+        assert supervisor.group("web", ["main"])["main"].state == "BACKOFF"
+        supervisor.stop("web")
 
 
 def test_somebody_elses_bad_file_is_put_back_and_holds_up_nobody(home: Path, supervisor: Supervisor) -> None:
