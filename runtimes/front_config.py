@@ -8,6 +8,7 @@ reloading that would close the idle connections and WebSockets of every app.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,13 +54,15 @@ def is_public(host: str) -> bool:
 def conflict(app: str, wanted: Route, claims: Mapping[str, Iterable[Route]]) -> str:
     """Why `app` cannot have `wanted` beside the routes that the other apps have; empty when it can."""
     for name, routes in sorted(claims.items()):
-        pairs = ((mine, route) for route in routes if name != app for mine in _taken(wanted))
-        for mine, theirs in ((mine, theirs) for mine, route in pairs for theirs in _taken(route)):
+        others = [(route, theirs) for route in routes if name != app for theirs in _taken(route)]
+        for mine, (route, theirs) in itertools.product(_taken(wanted), others):
+            by_way = f" (port {wanted.port} leads there)" if mine != wanted else ""
+            by_way = by_way or (f" (its port {route.port} leads there)" if theirs != route else "")
             if (theirs.port, theirs.host.lower()) == (mine.port, mine.host.lower()):
-                return f"{mine} is exposed by {name} already"
+                return f"{mine} is exposed by {name} already{by_way}"
             if theirs.port == mine.port and theirs.secure != mine.secure:
                 ours, other = ("HTTPS", "plain HTTP") if mine.secure else ("plain HTTP", "HTTPS")
-                return f"{mine} would be {ours}, but {name} has that port for {other}"
+                return f"{mine} would be {ours}, but {name} has that port for {other}{by_way}"
     return ""
 
 

@@ -194,9 +194,8 @@ class Supervisor:
             names = [f"{info.app}:{info.name}" for info in infos]
             heard = _wait_begun(infos)
             living = strays.descendants(info.pid for info in infos if info.pid)
-            calls = [("supervisor.stopProcess", (name, False)) for name in names]
-            call_many(self.socket, calls, ignore=(NOT_RUNNING, BAD_NAME))
-            self._wait_stopped(lambda: self._infos(names), heard)
+            self._ask_to_stop(names)
+            self._forget_failed_starts(self._wait_stopped(lambda: self._infos(names), heard))
         except SupervisorGoneError:
             living = []
         left = {process.pid: process for process in living if strays.is_alive(process)}
@@ -267,19 +266,23 @@ class Supervisor:
         with contextlib.suppress(SupervisorError):  # whoever needs it looks, too
             call(self.socket, "supervisor.startProcessGroup", name, False)
 
-    def _wait_stopped(self, look: Callable[[], Iterable[ProcessInfo]], heard: set[int]) -> None:
-        """Wait until nothing is up. `heard` are the processes that were programs of their own when they were asked.
+    def _wait_stopped(self, look: Callable[[], list[ProcessInfo]], heard: set[int]) -> list[ProcessInfo]:
+        """Wait until nothing is up; return what was seen then.
 
-        The others, which the supervisor forked in between, are asked once more: a fork loses the request.
+        `heard` are the processes that were programs of their own when they were asked. The others, which the
+        supervisor forked in between, are asked once more: a fork loses the request. So is what had just ended by
+        itself: the supervisor refuses to stop that (EXITED), and starts it anew right after.
         """
         begun = time.monotonic()
         pause = 0.005
         killed = False
         while True:
-            up = [info for info in look() if info.state in {"STARTING", "RUNNING", "STOPPING", "BACKOFF"}]
+            infos = look()
+            up = [info for info in infos if info.state not in {"STOPPED", "FATAL", "UNKNOWN"}]
             waited = time.monotonic() - begun
             if not up:
-                return
+                return infos
+            self._ask_to_stop(f"{info.app}:{info.name}" for info in up if info.state != "STOPPING")
             for info in up:
                 if info.state == "STOPPING" and info.pid not in heard and not strays.is_fork(info.pid):
                     heard.add(info.pid)
@@ -295,6 +298,20 @@ class Supervisor:
                 raise SupervisorError(f"{up[0].app}: process {up[0].pid} does not stop")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+
+    def _forget_failed_starts(self, stopped: Iterable[ProcessInfo]) -> None:
+        """Have what was stopped between two failed starts begin anew: else the next start has fewer tries left.
+
+        Only a new group counts from nothing. One that the supervisor does not take again is loaded by the next `bring`.
+        """
+        for name in {info.app for info in stopped if info.state == "STOPPED" and info.error}:
+            with contextlib.suppress(SupervisorError):
+                self._take(name)
+
+    def _ask_to_stop(self, names: Iterable[str]) -> None:
+        """Ask for the processes `names`, each as `group:process`, to be stopped; those that are not up are fine."""
+        calls = [("supervisor.stopProcess", (name, False)) for name in names]
+        call_many(self.socket, calls, ignore=(NOT_RUNNING, BAD_NAME))
 
     def _infos(self, names: Iterable[str]) -> list[ProcessInfo]:
         """What is known of the processes `names`, each as `group:process`; unknown ones are left out."""

@@ -59,16 +59,18 @@ def test_a_public_name_is_reached_by_https_and_one_on_port_80_needs_both(
 @pytest.mark.parametrize("claimed", [HTTP, HTTPS])
 def test_a_public_name_belongs_to_one_app_on_the_port_that_80_leads_on_to_as_well(wanted: int, claimed: int) -> None:
     claims = {"shop": (Route(8080), Route(claimed, NAME))}
-    assert conflict("blog", Route(wanted, NAME.upper()), claims).endswith("is exposed by shop already")
+    told = conflict("blog", Route(wanted, NAME.upper()), claims)
+    by_way = {(HTTP, HTTPS): " (port 80 leads there)", (HTTPS, HTTP): " (its port 80 leads there)"}
+    assert told.endswith(f" is exposed by shop already{by_way.get((wanted, claimed), '')}")
     assert conflict("blog", Route(wanted, "blog.celeriac.io"), claims) == ""
     assert conflict("shop", Route(wanted, NAME), claims) == ""
 
 
 def test_the_port_that_80_leads_on_to_is_not_for_plain_http_as_well() -> None:
     told = conflict("blog", Route(HTTPS), {"shop": (Route(HTTP, NAME),)})
-    assert told == "port 443 would be plain HTTP, but shop has that port for HTTPS"
+    assert told == "port 443 would be plain HTTP, but shop has that port for HTTPS (its port 80 leads there)"
     told = conflict("shop", Route(HTTP, NAME), {"blog": (Route(HTTPS),)})
-    assert told == f"port 443 for {NAME} would be HTTPS, but blog has that port for plain HTTP"
+    assert told == f"port 443 for {NAME} would be HTTPS, but blog has that port for plain HTTP (port 80 leads there)"
     assert conflict("blog", Route(HTTP), {"shop": (Route(HTTP, NAME),)}) == ""
 
 
