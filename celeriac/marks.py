@@ -38,10 +38,11 @@ def _environment(process: str) -> bytes:
     if not content:
         os.readlink(f"{process}/exe")  # noqa: PTH115 - raises for what has no program: the kernel's own, the ended
         deadline = time.monotonic() + _EXEC
-        began = False
-        while not content and not began and time.monotonic() < deadline:
-            began = bool(_read(f"{process}/cmdline"))  # which it has a little before the environment
+        while True:
+            began = _read(f"{process}/cmdline")  # which it has a little before the environment
             content = _read(f"{process}/environ")
+            if content or began or time.monotonic() > deadline:
+                break
             time.sleep(0.001)
     return b"\0" + content + b"\0"
 

@@ -284,7 +284,7 @@ class Supervisor:
                 return infos
             self._ask_to_stop(f"{info.app}:{info.name}" for info in up if info.state != "STOPPING")
             for info in up:
-                if info.state == "STOPPING" and info.pid not in heard and not strays.is_fork(info.pid):
+                if info.state == "STOPPING" and info.pid and info.pid not in heard and not strays.is_fork(info.pid):
                     heard.add(info.pid)
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(info.pid, signal.SIGTERM)

@@ -67,8 +67,8 @@ class Control:
                     try:
                         connection.sendall(answer)
                     finally:  # only now, else the process may be gone before the answer is
-                        for end in ends:
-                            end()
+                        while ends:
+                            ends.pop()()
         except OSError:  # whoever asked is gone
             pass
         finally:

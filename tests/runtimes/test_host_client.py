@@ -8,11 +8,11 @@ import contextlib
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from peers import listening
 
 from runtimes.host_client import HostClient, HostGone, HostRefused, running_digest
 
@@ -26,26 +26,15 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     with contextlib.ExitStack() as held:
 
         def begin(*answers: bytes) -> list[bytes]:
-            server = held.enter_context(socket.socket(socket.AF_UNIX))
-            server.bind(str(tmp_path / "run" / "main.sock"))
-            server.listen(4)
             asked: list[bytes] = []
 
-            def work() -> None:
-                while True:
-                    try:
-                        connection, _ = server.accept()
-                    except OSError:
-                        return
-                    with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as lines:
-                        for answer in answers:
-                            asked.append(lines.readline())
-                            connection.sendall(answer)
+            def talk(connection: socket.socket) -> None:
+                with connection.makefile("rb") as lines:
+                    for answer in answers:
+                        asked.append(lines.readline())
+                        connection.sendall(answer)
 
-            thread = threading.Thread(target=work)
-            thread.start()
-            held.callback(thread.join)
-            held.callback(server.shutdown, socket.SHUT_RDWR)
+            held.enter_context(listening(tmp_path / "run" / "main.sock", talk))
             return asked
 
         yield begin

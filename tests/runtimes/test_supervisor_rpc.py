@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import listening
 
 from celeriac.errors import CeleriacError
 from runtimes.supervisor_rpc import (
@@ -40,26 +40,13 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def begin(answer: bytes) -> tuple[Path, list[bytes]]:
             path = tmp_path / "supervisor.sock"
-            server = held.enter_context(socket.socket(socket.AF_UNIX))
-            server.bind(str(path))
-            server.listen(8)
             asked: list[bytes] = []
 
-            def work() -> None:
-                while True:
-                    try:
-                        connection, _ = server.accept()
-                    except OSError:
-                        return
-                    with connection:
-                        asked.append(_request(connection))
-                        with contextlib.suppress(OSError):
-                            connection.sendall(answer)
+            def talk(connection: socket.socket) -> None:
+                asked.append(_request(connection))
+                connection.sendall(answer)
 
-            thread = threading.Thread(target=work)
-            thread.start()
-            held.callback(thread.join)
-            held.callback(server.shutdown, socket.SHUT_RDWR)
+            held.enter_context(listening(path, talk))
             return path, asked
 
         yield begin

@@ -94,6 +94,20 @@ def test_who_is_held_when_the_app_is_stopped_is_answered(host: RunningHost) -> N
     host.process.wait(20)
 
 
+def test_who_asks_on_after_the_stop_does_not_hurry_it(host: RunningHost) -> None:
+    gate = host.folder / "data" / "slow"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, host.port, "/slow", 60.0)
+        wait_for(gate.exists)
+        with host.client() as client:
+            client.ask("stop")
+            for _ in range(3):  # each of which a server would take for a second signal, and end at once
+                assert client.ask("status")["in_flight"] == 1
+        gate.unlink()
+        assert answer.result(20)
+    host.process.wait(20)
+
+
 def test_nobody_waits_for_a_stream_of_events(host: RunningHost) -> None:
     stream = EventStream(host.port)
     assert stream.next() == "1.0 1"
